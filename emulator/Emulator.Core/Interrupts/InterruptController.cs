@@ -1,0 +1,183 @@
+using Emulator.Observation;
+using Emulator.Pci.Capabilities;
+
+namespace Emulator.Interrupts;
+
+/// <summary>
+/// A cause of interrupts. A model states its level; the controller makes of it an INTx level, or a message at each
+/// rising edge, whichever the driver chose.
+/// </summary>
+public sealed class InterruptSource
+{
+    private readonly InterruptController _controller;
+    private bool _level;
+
+    internal InterruptSource(InterruptController controller, int vector) => (_controller, Vector) = (controller, vector);
+
+    /// <summary>The message this source sends, before the driver's allocation folds it.</summary>
+    public int Vector { get; }
+
+    /// <summary>Whether the device wants attention. Setting the level it already has costs nothing.</summary>
+    public bool Level
+    {
+        get => _level;
+        set
+        {
+            if (_level == value) return;
+            _level = value;
+            _controller.SourceChanged(this);
+        }
+    }
+}
+
+/// <summary>
+/// The interrupts of one function: INTx with Interrupt Status and INTx Disable (PCI 3.0, 6.2), MSI and MSI-X with masks
+/// and pending bits (6.8).
+/// </summary>
+public sealed class InterruptController
+{
+    private readonly List<InterruptSource> _sources = [];
+    private readonly IInterruptPins _pins;
+    private bool _intxAsserted, _intxDisabled, _asleep;
+    private InterruptKind _mode;
+
+    internal InterruptController(IInterruptPins pins) => _pins = pins;
+
+    /// <summary>The MSI capability, or null.</summary>
+    public MsiCapability? Msi { get; internal set; }
+
+    /// <summary>The MSI-X capability, or null.</summary>
+    public MsiXCapability? MsiX { get; internal set; }
+
+    internal ObserverSlot? Observer { get; set; }
+
+    /// <summary>Told the value of Interrupt Status (STATUS bit 3) when it changes.</summary>
+    internal Action<bool>? IntxStatusChanged { get; set; }
+
+    /// <summary>What the driver chose. INTx until it enables messages.</summary>
+    public InterruptKind Mode => _mode;
+
+    /// <summary>Vectors of each message kind the function offers; 0 where it has no such capability.</summary>
+    public int CountOf(InterruptKind kind) => kind switch
+    {
+        InterruptKind.Msi => Msi?.Vectors ?? 0,
+        InterruptKind.MsiX => MsiX?.Vectors ?? 0,
+        _ => 1,
+    };
+
+    /// <summary>A cause that raises <paramref name="vector"/> where messages are in use.</summary>
+    public InterruptSource CreateSource(int vector = 0)
+    {
+        var source = new InterruptSource(this, vector);
+        _sources.Add(source);
+        return source;
+    }
+
+    /// <summary>Sends a message without a level behind it. Without messages in use, nothing happens.</summary>
+    public void Pulse(int vector)
+    {
+        if (_mode != InterruptKind.Intx && !_asleep) Send(vector);
+    }
+
+    /// <summary>The slot's call: a vector got a route, so what is pending there can go.</summary>
+    public void RouteAttached(InterruptKind kind)
+    {
+        Refresh();
+        if (kind == _mode) SendPending();
+    }
+
+    /// <summary>Looks at every enable and mask again. Called when any of them may have changed.</summary>
+    public void Refresh()
+    {
+        InterruptKind mode = ChosenMode();
+        if (mode != _mode)
+        {
+            _mode = mode;
+            // What is wanted at the moment of the change would be lost with the old mode.
+            if (mode != InterruptKind.Intx && !_asleep)
+            {
+                foreach (InterruptSource source in _sources)
+                {
+                    if (source.Level) Send(source.Vector);
+                }
+            }
+        }
+        SendPending();
+        UpdateIntx();
+    }
+
+    internal void SetIntxDisabled(bool disabled)
+    {
+        _intxDisabled = disabled;
+        UpdateIntx();
+    }
+
+    /// <summary>A function that is not in D0 sends nothing (PCI PM 1.2, 5.6).</summary>
+    internal void SetAsleep(bool asleep)
+    {
+        _asleep = asleep;
+        Refresh();
+    }
+
+    internal void SourceChanged(InterruptSource source)
+    {
+        if (_mode == InterruptKind.Intx) UpdateIntx();
+        else if (source.Level && !_asleep) Send(source.Vector);
+    }
+
+    private InterruptKind ChosenMode()
+    {
+        if (MsiX is not null && (MsiX.IsEnabled || _pins.IsArmed(InterruptKind.MsiX))) return InterruptKind.MsiX;
+        if (Msi is not null && (Msi.IsEnabled || _pins.IsArmed(InterruptKind.Msi))) return InterruptKind.Msi;
+        return InterruptKind.Intx;
+    }
+
+    private void Send(int vector)
+    {
+        bool sent, wasPending;
+        if (_mode == InterruptKind.MsiX)
+        {
+            if ((uint)vector >= (uint)MsiX!.Vectors) return;
+            wasPending = MsiX.IsPending(vector);
+            sent = !MsiX.IsMasked(vector, _pins.FollowsMsiXTable) && _pins.TrySend(InterruptKind.MsiX, vector);
+            MsiX.SetPending(vector, !sent);
+        }
+        else
+        {
+            vector = Msi!.Fold(vector);
+            wasPending = Msi.IsPending(vector);
+            sent = !Msi.IsMasked(vector) && _pins.TrySend(InterruptKind.Msi, vector);
+            Msi.SetPending(vector, !sent);
+        }
+        if (!sent && wasPending) return;
+        Observer?.Signal(_mode == InterruptKind.MsiX ? DeviceEventKind.MsiX : DeviceEventKind.Msi, (ulong)vector, sent ? 1u : 0);
+    }
+
+    private void SendPending()
+    {
+        if (_asleep || _mode == InterruptKind.Intx) return;
+        int vectors = CountOf(_mode);
+        for (int vector = 0; vector < vectors; vector++)
+        {
+            bool ready = _mode == InterruptKind.MsiX
+                ? MsiX!.IsPending(vector) && !MsiX.IsMasked(vector, _pins.FollowsMsiXTable)
+                : Msi!.IsPending(vector) && !Msi.IsMasked(vector);
+            if (ready) Send(vector);
+        }
+    }
+
+    private void UpdateIntx()
+    {
+        bool wanted = false;
+        if (_mode == InterruptKind.Intx && !_asleep)
+        {
+            foreach (InterruptSource source in _sources) wanted |= source.Level;
+        }
+        IntxStatusChanged?.Invoke(wanted);
+        bool asserted = wanted && !_intxDisabled;
+        if (asserted == _intxAsserted) return;
+        _intxAsserted = asserted;
+        Observer?.Signal(DeviceEventKind.Intx, 0, asserted ? 1u : 0);
+        _pins.SetIntx(asserted);
+    }
+}

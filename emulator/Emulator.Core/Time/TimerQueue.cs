@@ -1,0 +1,110 @@
+namespace Emulator.Time;
+
+/// <summary>
+/// The timers of one function, over whatever tells the time. A function has a handful of timers, so a scan of a small
+/// array beats a heap; the earliest deadline is cached because it is looked at on every access.
+/// </summary>
+public sealed class TimerQueue : IDeviceClock
+{
+    /// <summary>No timer is armed.</summary>
+    public const long Never = long.MaxValue;
+
+    // Expiries run in one call at the most: a timer that arms itself with no delay must not starve the socket.
+    private const int TurnLimit = 64;
+
+    private readonly List<Timer> _timers = [];
+
+    /// <inheritdoc/>
+    public long Now { get; private set; }
+
+    /// <summary>When the next timer falls due, or <see cref="Never"/>.</summary>
+    public long NextDeadline { get; private set; } = Never;
+
+    /// <summary>Runs after each expiry, so that an owner can end the turn.</summary>
+    public Action? Expired { get; set; }
+
+    public IDeviceTimer CreateTimer(Action expired)
+    {
+        var timer = new Timer(this, expired);
+        _timers.Add(timer);
+        return timer;
+    }
+
+    /// <summary>Sets the time a turn sees. Time never goes back.</summary>
+    public void SetNow(long now)
+    {
+        if (now > Now) Now = now;
+    }
+
+    /// <summary>Runs what is due at <see cref="Now"/>, earliest first; at most 64 expiries a call.</summary>
+    public void RunDue()
+    {
+        for (int i = 0; i < TurnLimit && NextDeadline <= Now; i++) Earliest().Expire();
+    }
+
+    /// <summary>Moves to the next deadline, at the most to <paramref name="limit"/>, and runs the one timer due there.</summary>
+    /// <returns>Whether a timer expired.</returns>
+    public bool StepTo(long limit)
+    {
+        if (NextDeadline > limit)
+        {
+            SetNow(limit);
+            return false;
+        }
+        SetNow(NextDeadline);
+        Earliest().Expire();
+        return true;
+    }
+
+    /// <summary>Cancels every timer: what a power-on reset does.</summary>
+    public void CancelAll()
+    {
+        foreach (Timer timer in _timers) timer.Deadline = Never;
+        NextDeadline = Never;
+    }
+
+    private Timer Earliest()
+    {
+        Timer earliest = _timers[0];
+        foreach (Timer timer in _timers)
+        {
+            if (timer.Deadline < earliest.Deadline) earliest = timer;
+        }
+        return earliest;
+    }
+
+    private void FindNext()
+    {
+        long next = Never;
+        foreach (Timer timer in _timers) next = Math.Min(next, timer.Deadline);
+        NextDeadline = next;
+    }
+
+    private sealed class Timer(TimerQueue queue, Action expired) : IDeviceTimer
+    {
+        public long Deadline { get; set; } = Never;
+        public bool IsArmed => Deadline != Never;
+
+        public void Arm(long delayNanoseconds)
+        {
+            long delay = Math.Max(0, delayNanoseconds);
+            Deadline = delay < Never - 1 - queue.Now ? queue.Now + delay : Never - 1;
+            queue.FindNext();
+        }
+
+        public void Cancel()
+        {
+            if (!IsArmed) return;
+            Deadline = Never;
+            queue.FindNext();
+        }
+
+        public void Expire()
+        {
+            Deadline = Never;
+            queue.FindNext();
+            expired();
+            queue.Expired?.Invoke();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+namespace Emulator.Turns;
+
+/// <summary>
+/// Work another thread hands to a device thread. Allocated once by its owner and posted as often as wanted: posting it
+/// again before it has run is the same as posting it once.
+/// </summary>
+public sealed class Mail(Action deliver)
+{
+    internal Mail? Next;
+    internal int Posted;
+
+    internal void Deliver()
+    {
+        // Cleared before the work runs: what is posted from now on asks for another run.
+        Volatile.Write(ref Posted, 0);
+        deliver();
+    }
+}
+
+/// <summary>Takes mail from any thread; delivers it on the device thread, a turn each.</summary>
+public interface IMailbox
+{
+    /// <summary>Never blocks and never allocates.</summary>
+    void Post(Mail mail);
+}
+
+/// <summary>The lock-free queue behind a mailbox: many senders, one device thread, first in first out.</summary>
+public sealed class MailQueue(Action wake) : IMailbox
+{
+    private Mail? _newest;
+
+    public bool IsEmpty => Volatile.Read(ref _newest) is null;
+
+    public void Post(Mail mail)
+    {
+        if (Interlocked.Exchange(ref mail.Posted, 1) != 0) return;
+        Mail? newest = Volatile.Read(ref _newest);
+        while (true)
+        {
+            mail.Next = newest;
+            Mail? seen = Interlocked.CompareExchange(ref _newest, mail, newest);
+            if (ReferenceEquals(seen, newest)) break;
+            newest = seen;
+        }
+        // Only the sender that found it empty wakes the thread: the others' mail is already on its way.
+        if (newest is null) wake();
+    }
+
+    /// <summary>Delivers what has been posted so far. Device thread only.</summary>
+    /// <param name="afterEach">Runs after each delivery, to end its turn.</param>
+    /// <returns>How many were delivered.</returns>
+    public int Deliver(Action? afterEach = null)
+    {
+        Mail? newest = Interlocked.Exchange(ref _newest, null), oldest = null;
+        while (newest is not null) (newest.Next, oldest, newest) = (oldest, newest, newest.Next);
+        int delivered = 0;
+        for (; oldest is not null; delivered++)
+        {
+            Mail mail = oldest;
+            oldest = mail.Next;
+            mail.Next = null;
+            mail.Deliver();
+            afterEach?.Invoke();
+        }
+        return delivered;
+    }
+}
