@@ -1,0 +1,122 @@
+using System.Runtime.InteropServices;
+using Emulator.VfioUser.Protocol;
+
+namespace Emulator.VfioUser.Transport;
+
+/// <summary>A counter in the kernel that one side raises and the other waits for. Source: eventfd(2).</summary>
+public sealed class EventFd : IDisposable
+{
+    // A write to a blocking eventfd waits when the counter is full, and a hostile peer can fill the counter of one it gave us.
+    private readonly bool _mayBlock;
+
+    private EventFd(FileDescriptor handle, bool mayBlock) => (Handle, _mayBlock) = (handle, mayBlock);
+
+    /// <summary>The descriptor, to poll or to pass on; owned by this object.</summary>
+    public FileDescriptor Handle { get; }
+
+    /// <summary>A new eventfd at 0, non-blocking. Throws <see cref="TransportException"/>.</summary>
+    public static EventFd Create()
+    {
+        int fd = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
+        return fd >= 0 ? new EventFd(new FileDescriptor(fd), mayBlock: false) : throw TransportException.FromLastError("create an eventfd");
+    }
+
+    /// <summary>
+    /// Takes ownership of a descriptor that a peer sent; null, and the descriptor closed, when it is not an eventfd. (Writing to another kind of
+    /// file could wait without end, or do things the peer should not make us do.)
+    /// </summary>
+    public static EventFd? TryAdopt(FileDescriptor descriptor)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        int flags = LibC.fcntl(descriptor, LibC.F_GETFL, 0);
+        if (flags < 0 || !descriptor.IsEventFd())
+        {
+            descriptor.Dispose();
+            return null;
+        }
+        return new EventFd(descriptor, (flags & LibC.O_NONBLOCK) == 0);
+    }
+
+    /// <summary>Adds 1. A full counter is left as it is: its reader is going to wake anyway. False when the descriptor does not take it.</summary>
+    public unsafe bool Signal()
+    {
+        ulong one = 1;
+        while (true)
+        {
+            if (_mayBlock && !IsReady(PollEvents.Writable, 0))
+            {
+                return true;
+            }
+            // Safe: 8 bytes of a local.
+            if (LibC.write(Handle, &one, sizeof(ulong)) == sizeof(ulong))
+            {
+                return true;
+            }
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != Errno.EINTR)
+            {
+                return errno == Errno.EAGAIN;
+            }
+        }
+    }
+
+    /// <summary>Takes the counter back to 0; false, at once, when it is there already.</summary>
+    /// <param name="count">What it was.</param>
+    public unsafe bool TryDrain(out ulong count)
+    {
+        ulong value = 0;
+        count = 0;
+        while (true)
+        {
+            if (_mayBlock && !IsReady(PollEvents.Readable, 0))
+            {
+                return false;
+            }
+            // Safe: the kernel writes 8 bytes to a local.
+            if (LibC.read(Handle, &value, sizeof(ulong)) == sizeof(ulong))
+            {
+                count = value;
+                return true;
+            }
+            if (Marshal.GetLastPInvokeError() != Errno.EINTR)
+            {
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Takes the counter back to 0.</summary>
+    public bool TryDrain() => TryDrain(out _);
+
+    /// <summary>Waits until the counter is not 0, and leaves it; false when it stayed 0 that long.</summary>
+    public bool Wait(TimeSpan timeout) => IsReady(PollEvents.Readable, Math.Max(0, (long)timeout.TotalNanoseconds));
+
+    /// <summary>Closes the descriptor.</summary>
+    public void Dispose() => Handle.Dispose();
+
+    private unsafe bool IsReady(PollEvents events, long timeoutNanoseconds)
+    {
+        if (timeoutNanoseconds > 0)
+        {
+            using var poller = new Poller(1);
+            poller.Add(Handle, events);
+            return poller.Wait(timeoutNanoseconds) > 0;
+        }
+        bool held = false;
+        try
+        {
+            Handle.DangerousAddRef(ref held);
+            var slot = new LibC.PollFd { Fd = Handle.Number, Events = (short)events };
+            LibC.TimeSpec now = default;
+            // Safe: one slot and one timespec, both locals.
+            return LibC.ppoll(&slot, 1, &now, null) > 0 && ((PollEvents)slot.Returned & events) != 0;
+        }
+        finally
+        {
+            if (held)
+            {
+                Handle.DangerousRelease();
+            }
+        }
+    }
+}
