@@ -28,20 +28,27 @@ public sealed class InterruptSource
             _controller.SourceChanged(this);
         }
     }
+
+    // Without telling anybody: a reset tells it once for all sources.
+    internal void Drop() => _level = false;
 }
 
 /// <summary>
 /// The interrupts of one function: INTx with Interrupt Status and INTx Disable (PCI 3.0, 6.2), MSI and MSI-X with masks
-/// and pending bits (6.8).
+/// and pending bits (6.8). A message that may not leave now (masked, no route, Bus Master Enable 0, not in D0) stays pending.
 /// </summary>
 public sealed class InterruptController
 {
     private readonly List<InterruptSource> _sources = [];
     private readonly IInterruptPins _pins;
-    private bool _intxAsserted, _intxDisabled, _asleep;
+    private readonly bool _hasPin;
+
+    // Pending vectors that a pulse asked for: no falling level takes those back.
+    private readonly ulong[] _pulsed = new ulong[MsiXCapability.LargestTable / 64];
+    private bool _intxAsserted, _intxDisabled, _asleep, _messagesLeave;
     private InterruptKind _mode;
 
-    internal InterruptController(IInterruptPins pins) => _pins = pins;
+    internal InterruptController(IInterruptPins pins, bool hasPin) => (_pins, _hasPin) = (pins, hasPin);
 
     /// <summary>The MSI capability, or null.</summary>
     public MsiCapability? Msi { get; internal set; }
@@ -51,18 +58,18 @@ public sealed class InterruptController
 
     internal ObserverSlot? Observer { get; set; }
 
-    /// <summary>Told the value of Interrupt Status (STATUS bit 3) when it changes.</summary>
+    /// <summary>Told the value of Interrupt Status (STATUS bit 3) when it may have changed.</summary>
     internal Action<bool>? IntxStatusChanged { get; set; }
 
     /// <summary>What the driver chose. INTx until it enables messages.</summary>
     public InterruptKind Mode => _mode;
 
-    /// <summary>Vectors of each message kind the function offers; 0 where it has no such capability.</summary>
+    /// <summary>Vectors of each kind the function offers; 0 where it has no such capability, or no interrupt pin.</summary>
     public int CountOf(InterruptKind kind) => kind switch
     {
         InterruptKind.Msi => Msi?.Vectors ?? 0,
         InterruptKind.MsiX => MsiX?.Vectors ?? 0,
-        _ => 1,
+        _ => _hasPin ? 1 : 0,
     };
 
     /// <summary>A cause that raises <paramref name="vector"/> where messages are in use.</summary>
@@ -76,14 +83,13 @@ public sealed class InterruptController
     /// <summary>Sends a message without a level behind it. Without messages in use, nothing happens.</summary>
     public void Pulse(int vector)
     {
-        if (_mode != InterruptKind.Intx && !_asleep) Send(vector);
+        if (_mode != InterruptKind.Intx) Send(vector, isPulse: true);
     }
 
     /// <summary>The slot's call: a vector got a route, so what is pending there can go.</summary>
     public void RouteAttached(InterruptKind kind)
     {
-        Refresh();
-        if (kind == _mode) SendPending();
+        if (kind != InterruptKind.Intx) Refresh();
     }
 
     /// <summary>Looks at every enable and mask again. Called when any of them may have changed.</summary>
@@ -93,8 +99,10 @@ public sealed class InterruptController
         if (mode != _mode)
         {
             _mode = mode;
+            // The line first: a function that uses messages must not assert it (PCI 3.0, 6.8.2).
+            UpdateIntx();
             // What is wanted at the moment of the change would be lost with the old mode.
-            if (mode != InterruptKind.Intx && !_asleep)
+            if (mode != InterruptKind.Intx)
             {
                 foreach (InterruptSource source in _sources)
                 {
@@ -106,23 +114,28 @@ public sealed class InterruptController
         UpdateIntx();
     }
 
-    internal void SetIntxDisabled(bool disabled)
+    /// <summary>What COMMAND and the power state allow.</summary>
+    internal void SetGates(bool intxDisabled, bool busMaster, bool asleep)
     {
-        _intxDisabled = disabled;
-        UpdateIntx();
+        (_intxDisabled, _asleep) = (intxDisabled, asleep);
+        // A message is a memory write (6.8.3), and a function that is not in D0 starts none (PCI PM 1.2, 5.6).
+        _messagesLeave = busMaster && !asleep;
+        Refresh();
     }
 
-    /// <summary>A function that is not in D0 sends nothing (PCI PM 1.2, 5.6).</summary>
-    internal void SetAsleep(bool asleep)
+    /// <summary>Every cause down, nothing pending, the line released: a reset must not end in an interrupt of its own.</summary>
+    internal void Reset()
     {
-        _asleep = asleep;
-        Refresh();
+        foreach (InterruptSource source in _sources) source.Drop();
+        Array.Clear(_pulsed);
+        UpdateIntx();
     }
 
     internal void SourceChanged(InterruptSource source)
     {
+        if (!source.Level) Withdraw(source.Vector);
         if (_mode == InterruptKind.Intx) UpdateIntx();
-        else if (source.Level && !_asleep) Send(source.Vector);
+        else if (source.Level) Send(source.Vector);
     }
 
     private InterruptKind ChosenMode()
@@ -132,30 +145,33 @@ public sealed class InterruptController
         return InterruptKind.Intx;
     }
 
-    private void Send(int vector)
+    private void Send(int vector, bool isPulse = false)
     {
         bool sent, wasPending;
         if (_mode == InterruptKind.MsiX)
         {
             if ((uint)vector >= (uint)MsiX!.Vectors) return;
             wasPending = MsiX.IsPending(vector);
-            sent = !MsiX.IsMasked(vector, _pins.FollowsMsiXTable) && _pins.TrySend(InterruptKind.MsiX, vector);
+            sent = _messagesLeave && !MsiX.IsMasked(vector, _pins.FollowsMsiXTable) && _pins.TrySend(InterruptKind.MsiX, vector);
             MsiX.SetPending(vector, !sent);
         }
         else
         {
             vector = Msi!.Fold(vector);
             wasPending = Msi.IsPending(vector);
-            sent = !Msi.IsMasked(vector) && _pins.TrySend(InterruptKind.Msi, vector);
+            sent = _messagesLeave && !Msi.IsMasked(vector) && _pins.TrySend(InterruptKind.Msi, vector);
             Msi.SetPending(vector, !sent);
         }
+        ulong bit = 1UL << (vector % 64);
+        if (sent) _pulsed[vector / 64] &= ~bit;
+        else if (isPulse) _pulsed[vector / 64] |= bit;
         if (!sent && wasPending) return;
         Observer?.Signal(_mode == InterruptKind.MsiX ? DeviceEventKind.MsiX : DeviceEventKind.Msi, (ulong)vector, sent ? 1u : 0);
     }
 
     private void SendPending()
     {
-        if (_asleep || _mode == InterruptKind.Intx) return;
+        if (!_messagesLeave || _mode == InterruptKind.Intx) return;
         int vectors = CountOf(_mode);
         for (int vector = 0; vector < vectors; vector++)
         {
@@ -166,10 +182,29 @@ public sealed class InterruptController
         }
     }
 
+    // 6.8.3.5: a pending vector whose cause has gone must not interrupt when it is unmasked.
+    private void Withdraw(int vector)
+    {
+        if (MsiX is not null && (uint)vector < (uint)MsiX.Vectors && MsiX.IsPending(vector) && !IsWanted(vector, folded: false))
+            MsiX.SetPending(vector, false);
+        if (Msi is not null && Msi.IsPending(Msi.Fold(vector)) && !IsWanted(Msi.Fold(vector), folded: true))
+            Msi.SetPending(Msi.Fold(vector), false);
+    }
+
+    private bool IsWanted(int vector, bool folded)
+    {
+        if ((_pulsed[vector / 64] >> (vector % 64) & 1) != 0) return true;
+        foreach (InterruptSource source in _sources)
+        {
+            if (source.Level && (folded ? Msi!.Fold(source.Vector) : source.Vector) == vector) return true;
+        }
+        return false;
+    }
+
     private void UpdateIntx()
     {
         bool wanted = false;
-        if (_mode == InterruptKind.Intx && !_asleep)
+        if (_hasPin && _mode == InterruptKind.Intx && !_asleep)
         {
             foreach (InterruptSource source in _sources) wanted |= source.Level;
         }

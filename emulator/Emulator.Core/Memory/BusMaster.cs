@@ -10,7 +10,7 @@ public sealed class BusMaster : IGuestMemory
 {
     private readonly IGuestMemory _memory;
     private readonly GuestErrorLog _log;
-    private readonly List<DmaRequest> _refused = [];
+    private readonly Queue<DmaRequest> _refused = [];
     private readonly Turns.Mail _failRefused;
     private readonly Turns.IMailbox _mailbox;
 
@@ -24,6 +24,9 @@ public sealed class BusMaster : IGuestMemory
     public bool IsEnabled { get; internal set; }
 
     internal ObserverSlot? Observer { get; set; }
+
+    /// <summary>Counts resets: a request queued in an earlier epoch is aborted.</summary>
+    internal int Epoch { get; private set; }
 
     public bool TryRead(ulong address, Span<byte> destination)
         => Traced(DeviceEventKind.DmaRead, address, destination, Allowed(address) && _memory.TryRead(address, destination));
@@ -47,18 +50,25 @@ public sealed class BusMaster : IGuestMemory
 
     public void Queue(DmaRequest request)
     {
+        request.BelongTo(this);
         if (Allowed(request.Address)) { _memory.Queue(request); return; }
         // A refusal, too, completes in a later turn, so that a model has one path.
         request.Begin();
-        _refused.Add(request);
+        _refused.Enqueue(request);
         _mailbox.Post(_failRefused);
     }
 
+    /// <summary>A reset: what is queued must not reach guest memory any more.</summary>
+    internal void AbortQueued() => Epoch++;
+
+    internal void Trace(DmaRequest request)
+        => Observer?.Dma(request.IsWrite ? DeviceEventKind.DmaWrite : DeviceEventKind.DmaRead, request.Address, request.Buffer.Span,
+            request.Status == DmaStatus.Completed);
+
     private void FailRefused()
     {
-        DmaRequest[] refused = [.. _refused];
-        _refused.Clear();
-        foreach (DmaRequest request in refused) request.End(DmaStatus.Failed);
+        // What a completion queues again belongs to the next turn.
+        for (int count = _refused.Count; count > 0; count--) _refused.Dequeue().End(DmaStatus.Failed);
     }
 
     private bool Allowed(ulong address)

@@ -44,14 +44,17 @@ public enum DmaStatus : byte
     Completed,
     /// <summary>The range is not mapped, the guest forbids the access, or Bus Master Enable is 0.</summary>
     Failed,
-    /// <summary>The function was reset or its client went away first.</summary>
+    /// <summary>The function was reset, lost Bus Master Enable, or its client went away first.</summary>
     Aborted,
 }
 
 /// <summary>A queued transfer, allocated once by the model and used again and again.</summary>
-/// <param name="completed">Runs on the device thread, in a turn of its own, once per queueing.</param>
+/// <param name="completed">Runs on the device thread, in a later turn, once per queueing.</param>
 public sealed class DmaRequest(Action<DmaRequest> completed)
 {
+    private BusMaster? _owner;
+    private int _epoch;
+
     /// <summary>The guest address of the first byte.</summary>
     public ulong Address { get; set; }
 
@@ -63,18 +66,37 @@ public sealed class DmaRequest(Action<DmaRequest> completed)
     public DmaStatus Status { get; private set; }
     public bool IsQueued { get; private set; }
 
+    /// <summary>
+    /// For an implementation of <see cref="IGuestMemory.Queue"/>: the function was reset or lost Bus Master Enable since the
+    /// request was queued, so it must not touch guest memory any more (PCIe 6.6.2). End it with <see cref="DmaStatus.Aborted"/>.
+    /// </summary>
+    public bool IsCancelled => IsQueued && _owner is { } owner && (owner.Epoch != _epoch || !owner.IsEnabled);
+
     /// <summary>For an implementation of <see cref="IGuestMemory.Queue"/>: marks the request as in use.</summary>
     public void Begin()
     {
-        if (IsQueued) throw new InvalidOperationException("The DMA request is still in use; wait for its completion.");
+        CheckFree();
         (IsQueued, Status) = (true, DmaStatus.Pending);
     }
 
-    /// <summary>For an implementation of <see cref="IGuestMemory.Queue"/>: ends the transfer.</summary>
+    /// <summary>For an implementation of <see cref="IGuestMemory.Queue"/>: ends the transfer. After a reset it counts as aborted.</summary>
     public void End(DmaStatus status)
     {
         if (!IsQueued) return;
+        if (_owner is { } owner && owner.Epoch != _epoch) status = DmaStatus.Aborted;
         (IsQueued, Status) = (false, status);
+        _owner?.Trace(this);
         completed(this);
+    }
+
+    internal void BelongTo(BusMaster owner)
+    {
+        CheckFree();
+        (_owner, _epoch) = (owner, owner.Epoch);
+    }
+
+    private void CheckFree()
+    {
+        if (IsQueued) throw new InvalidOperationException("The DMA request is still in use; wait for its completion.");
     }
 }

@@ -76,7 +76,7 @@ public sealed class Bar
     /// <summary>A guest read of 1, 2, 4 or 8 bytes.</summary>
     public ulong Read(ulong offset, int size)
     {
-        if (_only is { } bank) return bank.Read((int)offset, size);
+        if (_only is { } bank && Covers(bank, offset, size)) return bank.Read((int)offset, size);
         if (FindWindow(offset, size) is { } window)
             return window.Bank is { } registers ? registers.Read((int)(offset - window.Offset), size) : ReadRam(offset, size);
         return Pieces(offset, size);
@@ -99,7 +99,7 @@ public sealed class Bar
     /// <summary>A guest write of 1, 2, 4 or 8 bytes.</summary>
     public void Write(ulong offset, int size, ulong value)
     {
-        if (_only is { } bank)
+        if (_only is { } bank && Covers(bank, offset, size))
         {
             bank.Write((int)offset, size, value);
         }
@@ -110,7 +110,9 @@ public sealed class Bar
         }
         else if (size > 1)
         {
-            for (int i = 0; i < size; i++) Write(offset + (ulong)i, 1, value >> (i * 8) & 0xff);
+            int half = size / 2;
+            Write(offset, half, value & (ulong.MaxValue >> (64 - (half * 8))));
+            Write(offset + (ulong)half, half, value >> (half * 8));
         }
     }
 
@@ -141,6 +143,9 @@ public sealed class Bar
         _windows.Sort((a, b) => a.Offset.CompareTo(b.Offset));
     }
 
+    private static bool Covers(RegisterBank bank, ulong offset, int size)
+        => offset < (ulong)bank.Length && size <= bank.Length - (int)offset;
+
     private BarWindow? FindWindow(ulong offset, int length)
     {
         foreach (BarWindow window in _windows)
@@ -151,13 +156,12 @@ public sealed class Bar
         return null;
     }
 
-    // An access across the edge of a window falls apart into bytes.
+    // An access across the edge of a window falls apart into halves, as a bus splits it.
     private ulong Pieces(ulong offset, int size)
     {
         if (size == 1) return Unmapped;
-        ulong value = 0;
-        for (int i = 0; i < size; i++) value |= Read(offset + (ulong)i, 1) << (i * 8);
-        return value;
+        int half = size / 2;
+        return Read(offset, half) | Read(offset + (ulong)half, half) << (half * 8);
     }
 
     private ulong ReadRam(ulong offset, int size)

@@ -17,6 +17,7 @@ public sealed class ConfigurationSpace : RegisterBank
 
     private readonly Register _command, _capabilitiesPointer;
     private readonly Field _capabilitiesList, _firstCapability;
+    private readonly List<(string Name, int Offset, int Length)> _capabilities = [];
     private Field? _lastLink;
 
     internal readonly Field IoEnable, MemoryEnable, BusMasterEnable, InterruptDisable, InterruptStatus;
@@ -103,8 +104,12 @@ public sealed class ConfigurationSpace : RegisterBank
     internal int AddCapability(byte id, string name, int length, int offset = 0)
     {
         if (offset == 0) offset = FindRoom(length);
-        if (offset < HeaderSize || offset % 4 != 0 || offset + length > ConventionalSize)
+        if (offset < HeaderSize || offset % 4 != 0 || length > ConventionalSize - offset)
             throw new ArgumentException($"CONFIG.{name}: a capability of {length} bytes does not fit at 0x{offset:x}.", nameof(offset));
+        int other = Overlapped(offset, length);
+        if (other >= 0)
+            throw new ArgumentException($"CONFIG.{name}: {length} bytes at 0x{offset:x} overlap {_capabilities[other].Name}.", nameof(offset));
+        _capabilities.Add((name, offset, length));
         Add($"{name}_ID", offset, 1).Bits(7, 0, "ID", ReadOnly, id);
         Add($"{name}_NEXT", offset + 1, 1).Bits(7, 0, "POINTER", ReadOnly, out Field link);
         if (_lastLink is { } last)
@@ -129,10 +134,12 @@ public sealed class ConfigurationSpace : RegisterBank
     {
         for (int offset = HeaderSize; offset + length <= ConventionalSize; offset += 4)
         {
-            bool free = true;
-            for (int i = 0; i < length && free; i++) free = At(offset + i) is null;
-            if (free) return offset;
+            if (Overlapped(offset, length) < 0) return offset;
         }
-        throw new InvalidOperationException($"CONFIG: no room for a capability of {length} bytes.");
+        throw new ArgumentException($"CONFIG: no room for a capability of {length} bytes.");
     }
+
+    // Capabilities have holes without registers, so what is taken is told by their lengths.
+    private int Overlapped(int offset, int length)
+        => _capabilities.FindIndex(c => offset < c.Offset + c.Length && c.Offset < offset + length);
 }

@@ -22,16 +22,17 @@ public abstract class PciFunction
     private readonly List<DeviceSwitch> _switches = [];
     private readonly PciSlot _slot;
     private PowerManagementCapability? _power;
+    private PciExpressCapability? _express;
     private ObserverSlot? _observer;
     private int _vendorCapabilities;
-    private bool _ioDecoded, _memoryDecoded;
+    private bool _ioDecoded, _memoryDecoded, _alwaysDecodes;
 
     protected PciFunction(PciIdentity identity, PciSlot slot)
     {
         (Identity, _slot) = (identity, slot);
         Log = new GuestErrorLog(slot.Clock, slot.Report);
         Configuration = new ConfigurationSpace(identity);
-        Interrupts = new InterruptController(slot.Pins);
+        Interrupts = new InterruptController(slot.Pins, hasPin: identity.InterruptPin != 0);
         Memory = new BusMaster(slot.Memory, slot.Mailbox, Log);
         Interrupts.IntxStatusChanged = wanted => Configuration.InterruptStatus.IsSet = wanted;
         Configuration.OnCommandWrite((int _, in RegisterWrite _) => ApplyCommand());
@@ -56,10 +57,21 @@ public abstract class PciFunction
 
     /// <summary>Every bank a guest can reach, configuration space last.</summary>
     public IEnumerable<RegisterBank> Banks
-        => _bars.OfType<Bar>().SelectMany(b => b.Windows).Select(w => w.Bank).OfType<RegisterBank>().Append(Configuration);
+        => _bars.OfType<Bar>().SelectMany(b => b.Windows).Select(w => w.Bank).OfType<RegisterBank>().Distinct().Append(Configuration);
 
-    /// <summary>BARs decode whatever COMMAND says: for clients that, unlike firmware, never set the enable bits.</summary>
-    public bool AlwaysDecodes { get; set; }
+    /// <summary>
+    /// In D0, BARs decode and messages leave whatever COMMAND says: for clients that, unlike firmware, never set the enable
+    /// bits. DMA still needs Bus Master Enable.
+    /// </summary>
+    public bool AlwaysDecodes
+    {
+        get => _alwaysDecodes;
+        set
+        {
+            _alwaysDecodes = value;
+            ApplyCommand();
+        }
+    }
 
     /// <summary>Who sees every access, interrupt, transfer and reset; null for nobody.</summary>
     public IDeviceObserver? Observer
@@ -121,7 +133,8 @@ public abstract class PciFunction
             int piece = Piece(offset, destination.Length);
             Store(destination[..piece], Read(region, offset, piece));
             destination = destination[piece..];
-            offset += (ulong)piece;
+            // Past the end of the 64-bit space there is no region, and certainly not the start of this one.
+            offset = Math.Max(offset, offset + (ulong)piece);
         }
     }
 
@@ -140,7 +153,7 @@ public abstract class PciFunction
             int piece = Piece(offset, source.Length);
             Write(region, offset, piece, ObserverSlot.FirstBytes(source[..piece]));
             source = source[piece..];
-            offset += (ulong)piece;
+            offset = Math.Max(offset, offset + (ulong)piece);
         }
     }
 
@@ -156,6 +169,9 @@ public abstract class PciFunction
     {
         _observer?.Signal(DeviceEventKind.Reset, 0, (ulong)kind);
         Configuration.Seal();
+        Memory.AbortQueued();
+        Interrupts.Reset();
+        if (kind == ResetKind.FunctionLevel) _express?.BeforeFunctionLevelReset();
         bool keepSticky = kind != ResetKind.PowerOn;
         Configuration.Reset(keepSticky);
         foreach (Bar? bar in _bars) bar?.Reset(keepSticky);
@@ -163,12 +179,15 @@ public abstract class PciFunction
         {
             foreach (Bar? bar in _bars) bar?.Memory?.Span.Clear();
         }
+        if (kind == ResetKind.FunctionLevel) _express?.AfterFunctionLevelReset();
         ApplyCommand();
-        Interrupts.Refresh();
         OnReset(kind);
     }
 
-    /// <summary>The model's part of a reset: state that is not in registers, interrupt sources down, timers cancelled.</summary>
+    /// <summary>
+    /// The model's part of a reset: state that is not in registers, timers cancelled. Registers are at their reset values and
+    /// interrupt sources down already; queued DMA still completes, as aborted, in a later turn.
+    /// </summary>
     protected abstract void OnReset(ResetKind kind);
 
     /// <summary>Gives the function a BAR.</summary>
@@ -206,7 +225,7 @@ public abstract class PciFunction
 
     /// <summary>Makes the function a PCI Express endpoint with Function Level Reset.</summary>
     protected PciExpressCapability AddPciExpress(int offset = 0)
-        => new(Configuration, offset, () => Reset(ResetKind.FunctionLevel));
+        => _express = new PciExpressCapability(Configuration, offset, () => Reset(ResetKind.FunctionLevel));
 
     /// <summary>Function Level Reset for a conventional function.</summary>
     protected AdvancedFeaturesCapability AddAdvancedFeatures(int offset = 0)
@@ -253,7 +272,7 @@ public abstract class PciFunction
             Log.GuestError(isRead ? "read outside every region" : "write outside every region", offset);
             return false;
         }
-        if (region == PciRegion.Configuration || AlwaysDecodes) return true;
+        if (region == PciRegion.Configuration) return true;
         bool io = _bars[region]!.Kind == BarKind.Io;
         if (io ? _ioDecoded : _memoryDecoded) return true;
         Log.GuestError(io ? "access while I/O Space Enable is 0" : "access while Memory Space Enable is 0", offset);
@@ -263,7 +282,7 @@ public abstract class PciFunction
     private bool TryGetRam(int region, ulong offset, int length, out Span<byte> ram)
     {
         ram = default;
-        return region is >= 0 and < PciRegion.BarCount && _bars[region] is { Kind: not BarKind.Io } bar && (_memoryDecoded || AlwaysDecodes)
+        return region is >= 0 and < PciRegion.BarCount && _bars[region] is { Kind: not BarKind.Io } bar && _memoryDecoded
             && Exists(region, offset, length) && bar.TryGetRam(offset, length, out ram);
     }
 
@@ -273,11 +292,10 @@ public abstract class PciFunction
     private void ApplyCommand()
     {
         bool awake = _power is null or { State: PowerState.D0 };
-        _ioDecoded = awake && Configuration.IoEnable.IsSet;
-        _memoryDecoded = awake && Configuration.MemoryEnable.IsSet;
+        _ioDecoded = awake && (_alwaysDecodes || Configuration.IoEnable.IsSet);
+        _memoryDecoded = awake && (_alwaysDecodes || Configuration.MemoryEnable.IsSet);
         Memory.IsEnabled = awake && Configuration.BusMasterEnable.IsSet;
-        Interrupts.SetIntxDisabled(Configuration.InterruptDisable.IsSet);
-        Interrupts.SetAsleep(!awake);
+        Interrupts.SetGates(Configuration.InterruptDisable.IsSet, _alwaysDecodes || Configuration.BusMasterEnable.IsSet, !awake);
     }
 
     private void PowerChanged(PowerState from, PowerState to)

@@ -28,6 +28,13 @@ public sealed class DetachedSlot : PciSlot, IGuestMemory, IInterruptPins
 {
     private readonly TimerQueue _clock = new();
     private readonly MailQueue _mailbox = new(() => { });
+    private readonly Queue<DmaRequest> _queued = [];
+    private readonly Mail _failQueued;
+
+    public DetachedSlot() => _failQueued = new Mail(() =>
+    {
+        for (int count = _queued.Count; count > 0; count--) _queued.Dequeue().End(DmaStatus.Failed);
+    });
 
     public override IGuestMemory Memory => this;
     public override IInterruptPins Pins => this;
@@ -52,6 +59,7 @@ public sealed class DetachedSlot : PciSlot, IGuestMemory, IInterruptPins
     public void Queue(DmaRequest request)
     {
         request.Begin();
-        _mailbox.Post(new Mail(() => request.End(DmaStatus.Failed)));
+        _queued.Enqueue(request);
+        _mailbox.Post(_failQueued);
     }
 }

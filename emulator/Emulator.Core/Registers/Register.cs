@@ -8,10 +8,12 @@ public sealed class Register
     private ulong _writable, _writeOneToClear, _writeOneToSet, _readToClear, _writeOnly, _sticky;
     private WriteHandler? _onWrite;
     private ReadHandler? _onRead;
+    private readonly ulong _bits;
+    private ulong _value;
     private bool _readIsPure;
 
     internal Register(RegisterBank bank, string name, int offset, int size, int index, int id, string summary)
-        => (Bank, Name, Offset, Size, Index, Id, Summary) = (bank, name, offset, size, index, id, summary);
+        => (Bank, Name, Offset, Size, Index, Id, Summary, _bits) = (bank, name, offset, size, index, id, summary, ulong.MaxValue >> (64 - (size * 8)));
 
     public RegisterBank Bank { get; }
 
@@ -35,8 +37,12 @@ public sealed class Register
     public ulong ResetValue { get; private set; }
     public IReadOnlyList<Field> Fields => _fields;
 
-    /// <summary>The device's own view: no access rules, no handlers, no trace.</summary>
-    public ulong Value { get; set; }
+    /// <summary>The device's own view: no access rules, no handlers, no trace. Bits beyond the register's width are dropped.</summary>
+    public ulong Value
+    {
+        get => _value;
+        set => _value = value & _bits;
+    }
 
     /// <summary>Whether a guest read runs code that may change state.</summary>
     public bool HasReadSideEffects => (_onRead is not null && !_readIsPure) || _readToClear != 0;
@@ -96,23 +102,29 @@ public sealed class Register
         return this;
     }
 
+    internal ulong GuestRead() => GuestRead(_bits);
+
     internal ulong GuestRead(ulong lanes)
     {
-        ulong seen = (_onRead is { } read ? read(Index, Value) : Value) & ~_writeOnly & lanes;
-        Value &= ~(_readToClear & lanes);
+        ulong stored = _value;
+        ulong seen = (_onRead is { } read ? read(Index, stored) : stored) & ~_writeOnly & lanes;
+        // Only what was there before the handler: what the device raises while the read runs has not been seen yet.
+        _value &= ~(stored & _readToClear & lanes);
         return seen;
     }
 
     internal ulong GuestPeek(ulong lanes)
-        => (_readIsPure ? _onRead!(Index, Value) : Value) & ~_writeOnly & lanes;
+        => (_readIsPure ? _onRead!(Index, _value) : _value) & ~_writeOnly & lanes;
+
+    internal void GuestWrite(ulong written) => GuestWrite(written, _bits);
 
     internal void GuestWrite(ulong written, ulong lanes)
     {
-        ulong before = Value, writable = _writable & lanes;
+        ulong before = _value, writable = _writable & lanes;
         ulong after = (before & ~writable) | (written & writable);
         after &= ~(written & _writeOneToClear & lanes);
         after |= written & _writeOneToSet & lanes;
-        Value = after;
+        _value = after;
         _onWrite?.Invoke(Index, new RegisterWrite(before, after, written & lanes, lanes));
     }
 

@@ -9,6 +9,7 @@ namespace Emulator.Registers;
 public abstract class RegisterBank
 {
     private readonly List<Register> _registers = [];
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private readonly Register?[] _byOffset;
     private bool _sealed;
 
@@ -48,11 +49,14 @@ public abstract class RegisterBank
     {
         if (!Answers(offset, size)) return ReadOddSize(offset, size);
         Register? register = At(offset);
-        if (register is not null && register.Offset == offset && register.Size == size) return register.GuestRead(ulong.MaxValue);
+        if (register is not null && register.Offset == offset && register.Size == size) return register.GuestRead();
         return ReadAcross(offset, size, peek: false);
     }
 
-    /// <summary>What a guest read of 1, 2, 4 or 8 bytes would see, without its side effects.</summary>
+    /// <summary>
+    /// What a guest read of 1, 2, 4 or 8 bytes would see, without its side effects: where only an impure handler knows, the
+    /// stored value. Any width and alignment is answered, whatever <see cref="AccessSizes"/> says.
+    /// </summary>
     public ulong Peek(int offset, int size) => ReadAcross(offset, size, peek: true);
 
     /// <summary>A guest write of 1, 2, 4 or 8 bytes. A wider register sees only the lanes written.</summary>
@@ -61,7 +65,7 @@ public abstract class RegisterBank
         if (!Answers(offset, size)) { WriteOddSize(offset, size, value); return; }
         Register? register = At(offset);
         if (register is not null && register.Offset == offset && register.Size == size)
-            register.GuestWrite(value, ulong.MaxValue);
+            register.GuestWrite(value);
         else
             WriteAcross(offset, size, value);
     }
@@ -98,8 +102,12 @@ public abstract class RegisterBank
     private Register Add(string name, int offset, int size, int index, string summary)
     {
         CheckOpen(name);
-        if (size is not (1 or 2 or 4 or 8) || offset % Math.Min(size, 4) != 0 || offset < 0 || offset + size > Length)
-            throw new ArgumentException($"{Name}.{name}: {size} bytes at 0x{offset:x} do not fit the bank.");
+        if (size is not (1 or 2 or 4 or 8)) throw new ArgumentException($"{Name}.{name}: a register has 1, 2, 4 or 8 bytes, not {size}.");
+        if (offset < 0 || offset > Length - size)
+            throw new ArgumentException($"{Name}.{name}: {size} bytes at 0x{offset:x} do not fit the bank's 0x{Length:x}.");
+        // A quadword may start at any dword: devices are designed for 32-bit buses, which access it in halves.
+        if (offset % Math.Min(size, 4) != 0) throw new ArgumentException($"{Name}.{name}: {size} bytes at 0x{offset:x} are not aligned.");
+        if (!_names.Add(name)) throw new ArgumentException($"{Name}.{name}: the bank has a register of that name already.");
         var register = new Register(this, name, offset, size, index, _registers.Count, summary);
         for (int i = 0; i < size; i++)
         {

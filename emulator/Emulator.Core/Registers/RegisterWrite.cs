@@ -4,7 +4,7 @@ namespace Emulator.Registers;
 /// <param name="Before">The value before the write.</param>
 /// <param name="After">The value now stored, access kinds applied.</param>
 /// <param name="Written">The raw bits the guest drove; zero outside <paramref name="Lanes"/>.</param>
-/// <param name="Lanes">Which bits the access covered: all, or some bytes of a wider register.</param>
+/// <param name="Lanes">Which bits the access covered: all of the register's, or some of its bytes.</param>
 public readonly record struct RegisterWrite(ulong Before, ulong After, ulong Written, ulong Lanes)
 {
     /// <summary>Whether the field went from zero to non-zero.</summary>

@@ -13,6 +13,7 @@ public sealed class TimerQueue : IDeviceClock
     private const int TurnLimit = 64;
 
     private readonly List<Timer> _timers = [];
+    private long _armings;
 
     /// <inheritdoc/>
     public long Now { get; private set; }
@@ -33,10 +34,11 @@ public sealed class TimerQueue : IDeviceClock
     /// <summary>Sets the time a turn sees. Time never goes back.</summary>
     public void SetNow(long now)
     {
-        if (now > Now) Now = now;
+        // The last nanosecond is Never's: no deadline falls on it.
+        if (now > Now) Now = Math.Min(now, Never - 1);
     }
 
-    /// <summary>Runs what is due at <see cref="Now"/>, earliest first; at most 64 expiries a call.</summary>
+    /// <summary>Runs what is due at <see cref="Now"/>, earliest first, then first armed first; at most 64 expiries a call.</summary>
     public void RunDue()
     {
         for (int i = 0; i < TurnLimit && NextDeadline <= Now; i++) Earliest().Expire();
@@ -46,7 +48,7 @@ public sealed class TimerQueue : IDeviceClock
     /// <returns>Whether a timer expired.</returns>
     public bool StepTo(long limit)
     {
-        if (NextDeadline > limit)
+        if (NextDeadline == Never || NextDeadline > limit)
         {
             SetNow(limit);
             return false;
@@ -68,7 +70,7 @@ public sealed class TimerQueue : IDeviceClock
         Timer earliest = _timers[0];
         foreach (Timer timer in _timers)
         {
-            if (timer.Deadline < earliest.Deadline) earliest = timer;
+            if (timer.Deadline < earliest.Deadline || (timer.Deadline == earliest.Deadline && timer.Arming < earliest.Arming)) earliest = timer;
         }
         return earliest;
     }
@@ -83,12 +85,16 @@ public sealed class TimerQueue : IDeviceClock
     private sealed class Timer(TimerQueue queue, Action expired) : IDeviceTimer
     {
         public long Deadline { get; set; } = Never;
+
+        /// <summary>Orders equal deadlines: without it a timer that arms itself with no delay would keep its equals waiting.</summary>
+        public long Arming { get; private set; }
         public bool IsArmed => Deadline != Never;
 
         public void Arm(long delayNanoseconds)
         {
             long delay = Math.Max(0, delayNanoseconds);
             Deadline = delay < Never - 1 - queue.Now ? queue.Now + delay : Never - 1;
+            Arming = queue._armings++;
             queue.FindNext();
         }
 

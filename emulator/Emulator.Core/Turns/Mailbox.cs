@@ -11,8 +11,9 @@ public sealed class Mail(Action deliver)
 
     internal void Deliver()
     {
-        // Cleared before the work runs: what is posted from now on asks for another run.
-        Volatile.Write(ref Posted, 0);
+        // Cleared before the work runs: what is posted from now on asks for another run. A full fence, because a sender that
+        // still saw it posted counts on the work seeing what it wrote before.
+        Interlocked.Exchange(ref Posted, 0);
         deliver();
     }
 }

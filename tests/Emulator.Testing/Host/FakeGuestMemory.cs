@@ -65,6 +65,7 @@ public sealed class FakeGuestMemory : IGuestMemory
         for (int count = _queued.Count; count > 0; count--)
         {
             DmaRequest request = _queued.Dequeue();
+            if (request.IsCancelled) { request.End(DmaStatus.Aborted); continue; }
             bool done = request.IsWrite ? TryWrite(request.Address, request.Buffer.Span) : TryRead(request.Address, request.Buffer.Span);
             request.End(done ? DmaStatus.Completed : DmaStatus.Failed);
         }

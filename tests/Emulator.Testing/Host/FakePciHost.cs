@@ -108,8 +108,6 @@ public sealed class FakePciHost
 
         public bool TrySend(InterruptKind kind, int vector)
         {
-            // A message is a memory write: without Bus Master Enable it does not leave the function.
-            if (!host.Function.Memory.IsEnabled) return false;
             InterruptController interrupts = host.Function.Interrupts;
             host.Messages.Add(kind == InterruptKind.MsiX
                 ? new Message(kind, vector, interrupts.MsiX!.Table.Address(vector), interrupts.MsiX.Table.Data(vector))

@@ -18,7 +18,7 @@ public sealed class ManualClock : IDeviceClock
     /// <summary>Moves time forward, firing what falls due in order; a timer armed on the way may fire too.</summary>
     public void Advance(long nanoseconds)
     {
-        long end = Now + nanoseconds;
+        long end = nanoseconds < TimerQueue.Never - Now ? Now + nanoseconds : TimerQueue.Never;
         while (Timers.StepTo(end))
         {
         }

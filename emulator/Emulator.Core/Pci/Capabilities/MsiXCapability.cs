@@ -56,14 +56,14 @@ public sealed class MsiXCapability
     /// <summary>More vectors than this make Windows refuse some devices; ask for more only knowingly.</summary>
     public const int UsualMaximum = 16;
 
-    internal const int Length = 12;
+    internal const int Length = 12, LargestTable = 2048;
 
     private readonly Field _enable, _functionMask;
     private readonly MsiXPendingBits _pending;
 
     internal MsiXCapability(ConfigurationSpace config, int vectors, Bar bar, ulong tableOffset, ulong pendingOffset, int at, Action changed)
     {
-        if (vectors is < 1 or > 2048) throw new ArgumentException($"MSI-X offers 1 to 2048 vectors, not {vectors}.", nameof(vectors));
+        if (vectors is < 1 or > LargestTable) throw new ArgumentException($"MSI-X offers 1 to 2048 vectors, not {vectors}.", nameof(vectors));
         if (bar.Kind == BarKind.Io || tableOffset % 8 != 0 || pendingOffset % 8 != 0)
             throw new ArgumentException("The MSI-X table and pending bits live in a memory BAR, at multiples of 8.", nameof(bar));
         Vectors = vectors;

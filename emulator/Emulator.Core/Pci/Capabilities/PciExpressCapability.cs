@@ -8,6 +8,9 @@ public sealed class PciExpressCapability
 {
     internal const int Length = 0x3c;
 
+    private readonly List<Field> _kept = [];
+    private readonly ulong[] _values;
+
     internal PciExpressCapability(ConfigurationSpace config, int at, Action functionLevelReset)
     {
         Offset = config.AddCapability(0x10, "PCIE", Length, at);
@@ -22,7 +25,7 @@ public sealed class PciExpressCapability
         config.Define("DEVCTL", Offset + 0x08, 2, "Device Control.")
             .Bits(3, 0, "ERR", ReadWrite, summary: "Error reporting enables.")
             .Bit(4, "RO", ReadWrite, reset: 1, summary: "Enable Relaxed Ordering.")
-            .Bits(7, 5, "MPS", ReadWrite, summary: "Max Payload Size.")
+            .Bits(7, 5, "MPS", ReadWrite, out Field payload, summary: "Max Payload Size.")
             .Bit(11, "NS", ReadWrite, reset: 1, summary: "Enable No Snoop.")
             .Bits(14, 12, "MRRS", ReadWrite, reset: 2, summary: "Max Read Request Size.")
             .Bit(15, "FLR", WriteOnly, out Field initiate, summary: "Initiate Function Level Reset.")
@@ -30,6 +33,7 @@ public sealed class PciExpressCapability
             {
                 if (write.WroteOne(initiate)) functionLevelReset();
             });
+        _kept.Add(payload);
         config.Define("DEVSTA", Offset + 0x0a, 2, "Device Status.")
             .Bits(3, 0, "ERR", WriteOneToClear)
             .Bit(5, "TRPND", ReadOnly, summary: "Transactions Pending.");
@@ -37,19 +41,32 @@ public sealed class PciExpressCapability
             .Bits(3, 0, "SPEED", ReadOnly, reset: 1)
             .Bits(9, 4, "WIDTH", ReadOnly, reset: 1);
         config.Define("LNKCTL", Offset + 0x10, 2, "Link Control.")
-            .Bits(1, 0, "ASPM", ReadWrite)
-            .Bit(3, "RCB", ReadWrite)
-            .Bit(6, "CCC", ReadWrite);
+            .Bits(1, 0, "ASPM", ReadWrite, out Field powerManagement, summary: "Active State Power Management.")
+            .Bit(3, "RCB", ReadWrite, out Field boundary, summary: "Read Completion Boundary.")
+            .Bit(6, "CCC", ReadWrite, out Field commonClock, summary: "Common Clock Configuration.");
+        _kept.AddRange([powerManagement, boundary, commonClock]);
+        _values = new ulong[_kept.Count];
         config.Define("LNKSTA", Offset + 0x12, 2, "Link Status.")
             .Bits(3, 0, "SPEED", ReadOnly, reset: 1)
             .Bits(9, 4, "WIDTH", ReadOnly, reset: 1);
         config.Define("DEVCAP2", Offset + 0x24, 4, "Device Capabilities 2.").Bits(31, 0, "CAP", ReadOnly);
         config.Define("DEVCTL2", Offset + 0x28, 2, "Device Control 2.").Bits(3, 0, "CTO", ReadWrite, summary: "Completion Timeout Value.");
-        config.Define("LNKCTL2", Offset + 0x30, 2, "Link Control 2.").Bits(3, 0, "TARGET", ReadWrite, reset: 1, summary: "Target Link Speed.");
+        config.Define("LNKCTL2", Offset + 0x30, 2, "Link Control 2.").Bits(3, 0, "TARGET", ReadWrite, reset: 1, summary: "Target Link Speed.").Sticky();
     }
 
     /// <summary>Bytes into configuration space.</summary>
     public int Offset { get; }
+
+    // 6.6.2: what belongs to the link, and Max_Payload_Size, outlives a Function Level Reset; any other reset clears it.
+    internal void BeforeFunctionLevelReset()
+    {
+        for (int i = 0; i < _values.Length; i++) _values[i] = _kept[i].Value;
+    }
+
+    internal void AfterFunctionLevelReset()
+    {
+        for (int i = 0; i < _values.Length; i++) _kept[i].Value = _values[i];
+    }
 }
 
 /// <summary>Advanced Features (PCI Advanced Capabilities ECN): Function Level Reset for a conventional function.</summary>
