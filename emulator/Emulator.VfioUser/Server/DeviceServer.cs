@@ -1,0 +1,308 @@
+using Emulator.Interrupts;
+using Emulator.Pci;
+using Emulator.Turns;
+using Emulator.VfioUser.Protocol;
+using Emulator.VfioUser.Transport;
+
+namespace Emulator.VfioUser.Server;
+
+/// <summary>What to serve, and how.</summary>
+public sealed record DeviceServerOptions
+{
+    /// <summary>The device's name, for messages and its thread.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Where to listen. The folder is made private if it does not exist.</summary>
+    public required string SocketPath { get; init; }
+
+    /// <summary>Takes lines for a person: clients, guest errors, bugs. Called on the device thread.</summary>
+    public Action<string> Report { get; init; } = _ => { };
+
+    /// <summary>How long to look for the next message before sleeping, in microseconds. Spinning costs a core: 0 unless cores are idle.</summary>
+    public int SpinMicroseconds { get; init; }
+
+    /// <summary>Whether a client that proposes a twin socket for DMA messages gets one.</summary>
+    public bool OfferTwinSocket { get; init; } = true;
+}
+
+/// <summary>
+/// Serves one function on a vfio-user socket, on a thread of its own. One client at a time; the next one finds the function as
+/// after power-on. Several servers live in one process without touching each other.
+/// </summary>
+public sealed class DeviceServer : IDisposable
+{
+    private const int WakeSlot = 0, ListenerSlot = 1, ClientSlot = 2, ResampleSlot = 3, TwinSlot = 4, RefusedSlot = 5, SlotCount = 6;
+
+    private const long ListenPause = 1_000_000_000;
+
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly DeviceServerOptions _options;
+    private readonly ServerSlot _slot;
+    private readonly Poller _poller = new(SlotCount);
+    private readonly Thread _thread;
+    private readonly Lock _lifetime = new();
+    private readonly Time.IDeviceTimer _resumeListening;
+    private UnixListener? _listener;
+    private ClientSession? _session;
+    private UnixStream? _clientStream;
+    private UnixStream? _refused;
+    private EventFd? _polledResample;
+    private UnixStream? _polledTwin;
+    private volatile bool _stopping;
+    private volatile bool _hasClient;
+
+    /// <summary>Creates the function on its slot; nothing listens yet.</summary>
+    /// <param name="options">What to serve, and how.</param>
+    /// <param name="create">Constructs the function. Its exceptions pass through.</param>
+    public DeviceServer(DeviceServerOptions options, Func<PciSlot, PciFunction> create)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(create);
+        _options = options;
+        _slot = new ServerSlot(options.Name, text => options.Report($"{options.Name}: {text}"));
+        Function = create(_slot);
+        InterruptController interrupts = Function.Interrupts;
+        _slot.InterruptPins.Size(
+            Function.Identity.InterruptPin == 0 ? 0 : 1, interrupts.CountOf(InterruptKind.Msi), interrupts.CountOf(InterruptKind.MsiX));
+        _slot.InterruptPins.RouteAttached = interrupts.RouteAttached;
+        _resumeListening = _slot.Clock.CreateTimer(() => _poller.Watch(ListenerSlot, PollEvents.Readable));
+        _thread = new Thread(Run) { Name = options.Name, IsBackground = true };
+    }
+
+    /// <summary>The function served. Once started, only <see cref="Invoke"/> may touch it.</summary>
+    public PciFunction Function { get; }
+    public string Name => _options.Name;
+    public string SocketPath => _options.SocketPath;
+
+    /// <summary>Whether a client is connected now.</summary>
+    public bool HasClient => _hasClient;
+
+    /// <summary>Listens, and starts the device thread.</summary>
+    /// <exception cref="TransportException">The socket cannot be bound; the message says why and what to do.</exception>
+    public void Start()
+    {
+        _listener = UnixListener.Bind(_options.SocketPath);
+        _poller.Add(_slot.Wake.Handle, PollEvents.Readable);
+        _poller.Add(_listener.Handle, PollEvents.Readable);
+        // The other slots fill and empty as clients come and go.
+        for (int i = ClientSlot; i < SlotCount; i++) _poller.Replace(_poller.Add(_slot.Wake.Handle, PollEvents.None), null, PollEvents.None);
+        _slot.RealTime.Latch();
+        Function.Reset(ResetKind.PowerOn);
+        _thread.Start();
+    }
+
+    /// <summary>Runs something on the device thread, in a turn of its own, and waits for it. Its exception passes through.</summary>
+    /// <exception cref="ObjectDisposedException">The server has stopped.</exception>
+    public void Invoke(Action action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        using var done = new ManualResetEventSlim();
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
+        _slot.MailQueue.Post(new Mail(() =>
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception e)
+            {
+                failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+            }
+            finally
+            {
+                done.Set();
+            }
+        }));
+        while (!done.Wait(100)) ObjectDisposedException.ThrowIf(!_thread.IsAlive, this);
+        failure?.Throw();
+    }
+
+    /// <summary>Disconnects the client, stops the thread and removes the socket.</summary>
+    public void Dispose()
+    {
+        lock (_lifetime)
+        {
+            if (_stopping) return;
+            _stopping = true;
+        }
+        _slot.Wake.Signal();
+        // A thread that waits for a client to read its replies wakes up by this.
+        Volatile.Read(ref _clientStream)?.Shutdown();
+        if (_thread.ThreadState != ThreadState.Unstarted && !_thread.Join(StopTimeout))
+            _options.Report($"{Name}: the device thread did not stop in {StopTimeout.TotalSeconds:0} s; a model may hang");
+        _listener?.Dispose();
+        _poller.Dispose();
+        _slot.Dispose();
+    }
+
+    private void Run()
+    {
+        while (!_stopping)
+        {
+            try
+            {
+                Turn();
+            }
+            catch (Exception e) when (e is not OutOfMemoryException)
+            {
+                // A timer or mail of a model failed. The device is lost to its client, not to the others.
+                _options.Report($"{Name}: bug in the model: the client is disconnected: {e}");
+                TryDisconnect();
+            }
+        }
+        TryDisconnect();
+        _refused?.Dispose();
+    }
+
+    private void TryDisconnect()
+    {
+        try
+        {
+            Disconnect("");
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            _options.Report($"{Name}: bug in the model: its reset failed: {e}");
+        }
+    }
+
+    private void Turn()
+    {
+        if (!Spin()) _poller.Wait(_slot.DmaMessages.IsReady ? 0 : _slot.RealTime.UntilNext());
+        _slot.RealTime.Latch();
+        _slot.RealTime.Timers.RunDue();
+        if (Ready(WakeSlot))
+        {
+            _slot.Wake.TryDrain();
+            _slot.MailQueue.Deliver();
+        }
+        if (Ready(ClientSlot) && _session is { } session && session.Process(out _) == SessionState.Ended) Disconnect(session.Reason);
+        if (Ready(TwinSlot) && _session is { Twin: not null } twin && twin.ProcessTwin() == SessionState.Ended) Disconnect(twin.Reason);
+        if (Ready(ResampleSlot)) _slot.InterruptPins.OnResample();
+        if (_slot.DmaMessages.IsReady)
+        {
+            if (_session is null) _slot.DmaMessages.Abort();
+            else if (_session.RunDma() == SessionState.Ended) Disconnect(_session.Reason);
+        }
+        if (Ready(RefusedSlot)) AnswerRefused();
+        if (Ready(ListenerSlot)) TryAccept();
+        WatchSession();
+    }
+
+    private bool Ready(int slot) => _poller.Events(slot) != PollEvents.None;
+
+    // Looks at the socket without sleeping, as long as the options allow.
+    private bool Spin()
+    {
+        if (_options.SpinMicroseconds == 0 || _session is not { } session) return false;
+        long deadline = System.Diagnostics.Stopwatch.GetTimestamp() + (_options.SpinMicroseconds * (System.Diagnostics.Stopwatch.Frequency / 1_000_000));
+        while (System.Diagnostics.Stopwatch.GetTimestamp() < deadline && !_stopping)
+        {
+            _slot.RealTime.Latch();
+            _slot.RealTime.Timers.RunDue();
+            SessionState state = session.Process(out bool idle);
+            if (state == SessionState.Ended) { Disconnect(session.Reason); return false; }
+            if (!idle) { _poller.Wait(0); return true; }
+        }
+        return false;
+    }
+
+    private void Accept()
+    {
+        while (_listener!.TryAccept(out UnixStream? stream, out PeerCredentials peer) is var outcome && outcome != AcceptOutcome.NoneWaiting)
+        {
+            if (outcome != AcceptOutcome.Accepted || stream is null)
+            {
+                _options.Report($"{Name}: refused a client of user {peer.Uid} (process {peer.Pid}): the socket is for its owner and root");
+                continue;
+            }
+            if (_session is not null)
+            {
+                RefuseLater(stream);
+                continue;
+            }
+            _session = new ClientSession(stream, Function, _slot, _options.OfferTwinSocket, text => _options.Report($"{Name}: {text}"));
+            Volatile.Write(ref _clientStream, stream);
+            _poller.Replace(ClientSlot, stream.Handle, PollEvents.Readable);
+            _hasClient = true;
+            Function.NoteClient(connected: true);
+            _options.Report($"{Name}: client connected (process {peer.Pid})");
+        }
+    }
+
+    private void TryAccept()
+    {
+        try
+        {
+            Accept();
+        }
+        catch (TransportException e)
+        {
+            // Out of descriptors, most likely. The one who waits keeps the listener readable: look again later, not all the time.
+            _options.Report($"{Name}: {e.Message}");
+            _poller.Watch(ListenerSlot, PollEvents.None);
+            _resumeListening.Arm(ListenPause);
+        }
+    }
+
+    // A second client is told that the device is in use as soon as it asks, instead of waiting for an answer that may never come.
+    private void RefuseLater(UnixStream stream)
+    {
+        // One place for those: a crowd of them gets no more than a closed connection.
+        UnixStream? before = _refused;
+        _poller.Replace(RefusedSlot, stream.Handle, PollEvents.Readable);
+        _refused = stream;
+        before?.Dispose();
+    }
+
+    private void AnswerRefused()
+    {
+        using UnixStream stream = _refused!;
+        _refused = null;
+        _poller.Replace(RefusedSlot, null, PollEvents.None);
+        Span<byte> message = stackalloc byte[MessageHeader.HeaderSize];
+        try
+        {
+            if (stream.TryReceive(message, default, out _) < message.Length || !MessageHeader.TryRead(message, out MessageHeader header)) return;
+            header.ToErrorReply(Errno.EBUSY).Write(message);
+            stream.Send(message);
+        }
+        catch (TransportException)
+        {
+            // It did not wait for the answer.
+        }
+    }
+
+    private void WatchSession()
+    {
+        if (_session?.Twin is { } twin && !ReferenceEquals(twin, _polledTwin))
+        {
+            _polledTwin = twin;
+            _poller.Replace(TwinSlot, twin.Handle, PollEvents.Readable);
+        }
+        EventFd? resample = _slot.InterruptPins.Resample;
+        if (ReferenceEquals(resample, _polledResample)) return;
+        _polledResample = resample;
+        _poller.Replace(ResampleSlot, resample?.Handle, PollEvents.Readable);
+    }
+
+    // The next client finds the function as after power-on, and nothing of this one's is kept.
+    private void Disconnect(string reason)
+    {
+        if (_session is not { } session) return;
+        _session = null;
+        _hasClient = false;
+        Volatile.Write(ref _clientStream, null);
+        for (int i = ClientSlot; i <= TwinSlot; i++) _poller.Replace(i, null, PollEvents.None);
+        _polledResample = null;
+        _polledTwin = null;
+        session.Dispose();
+        _slot.DmaMessages.Disconnect();
+        _slot.DmaTable.Clear();
+        _slot.InterruptPins.Clear();
+        Function.NoteClient(connected: false);
+        Function.Reset(ResetKind.PowerOn);
+        _options.Report(reason.Length == 0 ? $"{Name}: client disconnected" : $"{Name}: client disconnected: {reason}");
+    }
+}

@@ -1,0 +1,78 @@
+using Emulator.Interrupts;
+using Emulator.Memory;
+using Emulator.Pci;
+using Emulator.Time;
+using Emulator.Turns;
+using Emulator.VfioUser.Transport;
+
+namespace Emulator.VfioUser.Server;
+
+/// <summary>The far side of a function's bus, where a vfio-user client is.</summary>
+internal sealed class ServerSlot : PciSlot, IDisposable
+{
+    private readonly SharedGuestMemory _memory;
+    private readonly Action<string> _report;
+    private readonly List<SharedBarMemory> _barMemories = [];
+    private readonly string _name;
+
+    public ServerSlot(string name, Action<string> report)
+    {
+        (_name, _report) = (name, report);
+        MailQueue = new MailQueue(() => Wake.Signal());
+        DmaMessages = new DmaMessages(DmaTable);
+        _memory = new SharedGuestMemory(DmaTable, DmaMessages);
+        DmaMessages.TryTransfer = _memory.TryTransfer;
+    }
+
+    /// <summary>Readable when there is mail, or when the thread should stop.</summary>
+    public EventFd Wake { get; } = EventFd.Create();
+    public MailQueue MailQueue { get; }
+    public RealTimeClock RealTime { get; } = new();
+    public DmaTable DmaTable { get; } = new();
+    public DmaMessages DmaMessages { get; }
+    public InterruptPins InterruptPins { get; } = new();
+
+    public override IGuestMemory Memory => _memory;
+    public override IInterruptPins Pins => InterruptPins;
+    public override IDeviceClock Clock => RealTime.Timers;
+    public override IMailbox Mailbox => MailQueue;
+
+    public override BarMemory CreateBarMemory(int length)
+    {
+        var memory = new SharedBarMemory(_name, length);
+        _barMemories.Add(memory);
+        return memory;
+    }
+
+    public override void Report(string text) => _report(text);
+
+    public void Dispose()
+    {
+        DmaTable.Dispose();
+        InterruptPins.Dispose();
+        foreach (SharedBarMemory memory in _barMemories) memory.Dispose();
+        Wake.Dispose();
+    }
+}
+
+/// <summary>RAM of a BAR that a client can map: the same bytes on both sides.</summary>
+internal sealed class SharedBarMemory : BarMemory, IDisposable
+{
+    private readonly SharedMemory _memory;
+    private readonly MappedMemory _mapping;
+
+    public SharedBarMemory(string name, int length)
+    {
+        _memory = SharedMemory.Create(name, (ulong)length);
+        _mapping = _memory.Map();
+    }
+
+    public FileDescriptor Descriptor => _memory.Handle;
+    public override Span<byte> Span => _mapping.Span;
+
+    public void Dispose()
+    {
+        _mapping.Dispose();
+        _memory.Dispose();
+    }
+}
