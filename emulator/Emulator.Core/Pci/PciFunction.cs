@@ -219,7 +219,8 @@ public abstract class PciFunction
     protected MsiXCapability AddMsiX(int vectors, Bar bar, ulong tableOffset, ulong pendingOffset, int offset = 0, bool allowMany = false)
     {
         if (vectors > MsiXCapability.UsualMaximum && !allowMany)
-            throw new ArgumentException($"{vectors} MSI-X vectors: Windows refuses some devices with more than 16; pass allowMany if it is meant.", nameof(vectors));
+            throw new ArgumentException($"{vectors} MSI-X vectors: Windows refuses some devices with more than 16; pass allowMany if it is meant.",
+                nameof(vectors));
         return Interrupts.MsiX = new MsiXCapability(Configuration, vectors, bar, tableOffset, pendingOffset, offset, Interrupts.Refresh);
     }
 

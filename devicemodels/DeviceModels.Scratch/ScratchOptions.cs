@@ -1,0 +1,169 @@
+namespace DeviceModels.Scratch;
+
+/// <summary>What is behind a base address register.</summary>
+public enum ScratchBarKind { Io, Memory32, Memory64 }
+
+/// <summary>What a BAR's bytes are.</summary>
+public enum ScratchContent
+{
+    /// <summary>Memory: any access of any width, and the only content a client may map.</summary>
+    Ram,
+    /// <summary>32-bit registers, each plain read-write, seen by name in a trace. At most 64K.</summary>
+    Registers,
+}
+
+/// <summary>Whether a client may map a BAR into its guest, so that accesses no longer reach the emulator.</summary>
+public enum ScratchMapping { None, All }
+
+/// <summary>The INTx pin.</summary>
+public enum ScratchPin { None, A, B, C, D }
+
+/// <summary>
+/// A PCI function described by data: to prototype a device, and to try clients against the server.
+/// </summary>
+/// <remarks>
+/// Identifiers, sizes, offsets and byte values are strings, because JSON knows no hexadecimal: "0x1af4", "4096", or a size
+/// with a suffix, "64K", "1M", "2G" (powers of 1024). Counts and indices are plain numbers. What is left out has a default.
+/// </remarks>
+public sealed record ScratchOptions
+{
+    /// <summary>Vendor ID, 16 bits. Default "0x1af4", whose devices 0x10f0 to 0x10ff are free for experiments.</summary>
+    public string? Vendor { get; init; }
+
+    /// <summary>Device ID, 16 bits. Default "0x10f0".</summary>
+    public string? Device { get; init; }
+
+    /// <summary>Subsystem Vendor ID, 16 bits. Default: the vendor.</summary>
+    public string? SubsystemVendor { get; init; }
+
+    /// <summary>Subsystem ID, 16 bits. Default: the device.</summary>
+    public string? Subsystem { get; init; }
+
+    /// <summary>Base class, subclass and programming interface, "0xBBSSPP". Default "0xff0000": of no class.</summary>
+    public string? ClassCode { get; init; }
+
+    /// <summary>Revision ID, 8 bits. Default "0x01".</summary>
+    public string? Revision { get; init; }
+
+    /// <summary>The base address registers. Default: BAR0, 32-bit memory, 4K of registers.</summary>
+    public IReadOnlyList<ScratchBarOptions>? Bars { get; init; }
+
+    /// <summary>How it interrupts. Default: INTA and no messages.</summary>
+    public ScratchInterruptOptions? Interrupts { get; init; }
+
+    /// <summary>What else its configuration space offers. Default: nothing.</summary>
+    public ScratchCapabilityOptions? Capabilities { get; init; }
+
+    /// <summary>A register block that moves guest memory and raises interrupts when told (<see cref="EngineRegisters"/>).
+    /// Default: none; "{}" puts it at the start of BAR0.</summary>
+    public ScratchEngineOptions? Engine { get; init; }
+}
+
+/// <summary>A base address register.</summary>
+public sealed record ScratchBarOptions
+{
+    /// <summary>0 to 5. A 64-bit BAR takes the next one too.</summary>
+    public int Index { get; init; }
+
+    /// <summary>"Io", "Memory32" or "Memory64". Default "Memory32".</summary>
+    public ScratchBarKind Kind { get; init; } = ScratchBarKind.Memory32;
+
+    /// <summary>Bytes, a power of two: 4 to 256 for I/O, 16 to 1G for memory. Default "4K", for I/O "256".</summary>
+    public string? Size { get; init; }
+
+    /// <summary>"Ram" or "Registers". Default "Registers" up to 64K, "Ram" above.</summary>
+    public ScratchContent? Content { get; init; }
+
+    /// <summary>"None" or "All" of its RAM. Default "None". Registers inside the BAR keep their pages from being mapped.</summary>
+    public ScratchMapping? Mapped { get; init; }
+
+    /// <summary>Only these areas of the RAM may be mapped (a sparse BAR); instead of <see cref="Mapped"/>.</summary>
+    public IReadOnlyList<ScratchArea>? MappedAreas { get; init; }
+
+    /// <summary>Whether reads have no side effects, as configuration space tells it. Memory only. Default false.</summary>
+    public bool Prefetchable { get; init; }
+
+    /// <summary>The byte the content is full of at power-on, such as "0xff". Default "0".</summary>
+    public string? Fill { get; init; }
+
+    /// <summary>A file whose bytes are the start of the content at power-on; the rest is <see cref="Fill"/>.</summary>
+    public string? File { get; init; }
+}
+
+/// <summary>A part of a BAR: whole pages of 4K.</summary>
+public sealed record ScratchArea
+{
+    /// <summary>Bytes from the start of the BAR, a multiple of 4K. Default "0".</summary>
+    public string? Offset { get; init; }
+
+    /// <summary>Bytes, a multiple of 4K.</summary>
+    public string? Size { get; init; }
+}
+
+/// <summary>How the function interrupts.</summary>
+public sealed record ScratchInterruptOptions
+{
+    /// <summary>"None", "A", "B", "C" or "D". Default "A".</summary>
+    public ScratchPin Pin { get; init; } = ScratchPin.A;
+
+    /// <summary>MSI vectors: 1, 2, 4, 8, 16 or 32. Default: no MSI.</summary>
+    public int? Msi { get; init; }
+
+    /// <summary>MSI-X. Default: none.</summary>
+    public ScratchMsiXOptions? MsiX { get; init; }
+}
+
+/// <summary>MSI-X: a table of vectors, and their pending bits, in a memory BAR.</summary>
+public sealed record ScratchMsiXOptions
+{
+    /// <summary>1 to 16; to 2048 with <see cref="AllowMany"/>. Default 1.</summary>
+    public int Vectors { get; init; } = 1;
+
+    /// <summary>The BAR that holds both. Default: a BAR of its own, the highest that is free.</summary>
+    public int? Bar { get; init; }
+
+    /// <summary>Bytes from the start of the BAR, a multiple of 8. Default "0".</summary>
+    public string? TableOffset { get; init; }
+
+    /// <summary>Bytes from the start of the BAR, a multiple of 8. Default: right after the table.</summary>
+    public string? PendingOffset { get; init; }
+
+    /// <summary>Allows more than 16 vectors, which Windows refuses on some devices.</summary>
+    public bool AllowMany { get; init; }
+}
+
+/// <summary>Capabilities without a behaviour of their own, besides resets and power.</summary>
+public sealed record ScratchCapabilityOptions
+{
+    /// <summary>PCI Power Management: D0 and D3hot.</summary>
+    public bool PowerManagement { get; init; }
+
+    /// <summary>A PCI Express endpoint with Function Level Reset and 4096 bytes of configuration space.</summary>
+    public bool PciExpress { get; init; }
+
+    /// <summary>Function Level Reset for a conventional function; not together with <see cref="PciExpress"/>.</summary>
+    public bool AdvancedFeatures { get; init; }
+
+    /// <summary>Vendor-specific capabilities: the bytes of each after its length, in hexadecimal, such as "00 11 22 33".</summary>
+    public IReadOnlyList<string>? VendorSpecific { get; init; }
+}
+
+/// <summary>Where the DMA and interrupt engine is.</summary>
+public sealed record ScratchEngineOptions
+{
+    /// <summary>The BAR. Default 0.</summary>
+    public int Bar { get; init; }
+
+    /// <summary>Bytes from the start of the BAR, a multiple of 8. Default "0".</summary>
+    public string? Offset { get; init; }
+}
+
+/// <summary>An option that cannot be served: one line that names it, what is wrong, and what to write instead.</summary>
+public sealed class ScratchOptionsException : Exception
+{
+    public ScratchOptionsException() { }
+    public ScratchOptionsException(string message) : base(message) { }
+    public ScratchOptionsException(string message, Exception innerException) : base(message, innerException) { }
+
+    internal ScratchOptionsException(string option, string wrong, string remedy) : base($"{option}: {wrong}; {remedy}") { }
+}
