@@ -9,6 +9,8 @@ public static class ProtocolLimits
     public const ushort MinorVersion = 2;
     /// <summary>max_data_xfer_size when a peer names none, in bytes.</summary>
     public const int DefaultMaxDataTransferSize = 1024 * 1024;
+    /// <summary>Largest max_data_xfer_size that QEMU accepts, in bytes; the largest offered or honoured here.</summary>
+    public const int MaximumMaxDataTransferSize = 64 * 1024 * 1024;
     /// <summary>max_msg_fds when a peer names none.</summary>
     public const int DefaultMaxMessageFds = 1;
     /// <summary>max_dma_maps when a peer names none.</summary>
