@@ -1,1 +1,1 @@
-System.Console.WriteLine("emulator");
+return Emulator.Cli.Commands.CommandLine.Run(args, Console.Out, Console.Error);

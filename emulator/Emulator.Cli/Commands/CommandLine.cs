@@ -1,0 +1,98 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+
+namespace Emulator.Cli.Commands;
+
+/// <summary>The `emulator` command: its subcommands, and how every one of them ends.</summary>
+internal static class CommandLine
+{
+    /// <summary>Exit codes: done, failed, not understood.</summary>
+    public const int Done = 0, Failed = 1, BadInput = 2;
+
+    public static RootCommand Create()
+    {
+        var root = new RootCommand("Serves register-level models of PCI devices to QEMU over vfio-user, and shows what their drivers do.")
+        {
+            ModelsCommand.Create(),
+            RegsCommand.Create(),
+            CompletionCommand.Create(),
+        };
+        return root.WithExamples(
+            ("make run", "boot a guest whose own driver prints through our parallel port"),
+            ("emulator run qemu-config/labs/parallel-port.jsonc --live", "serve a lab, watch every access by name"),
+            ("emulator regs parallel-port --format md", "the datasheet of a model"));
+    }
+
+    /// <summary>Parses and runs.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Run(string[] args, TextWriter output, TextWriter error)
+    {
+        ParseResult parsed = Create().Parse(args);
+        if (parsed.Action is ParseErrorAction)
+        {
+            foreach (ParseError problem in parsed.Errors.Take(1)) error.WriteLine($"emulator: {problem.Message}");
+            error.WriteLine($"Try '{NameOf(parsed.CommandResult)} --help'.");
+            return BadInput;
+        }
+        try
+        {
+            // Commands that serve end by signals of their own handling; nothing here needs the library's.
+            return parsed.Invoke(new InvocationConfiguration
+            {
+                Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
+            });
+        }
+        catch (UserError problem)
+        {
+            error.WriteLine($"emulator: {problem.Message}");
+            return problem.ExitCode;
+        }
+        catch (IOException problem) when (IsBrokenPipe(problem))
+        {
+            // The reader (head, less) has seen enough.
+            return Done;
+        }
+    }
+
+    /// <summary>Adds an Examples section to a command's help.</summary>
+    public static T WithExamples<T>(this T command, params (string Line, string Meaning)[] examples) where T : Command
+    {
+        HelpOption? help = command.Options.OfType<HelpOption>().FirstOrDefault();
+        if (help is null) command.Options.Add(help = new HelpOption());
+        help.Action = new HelpWithExamples((SynchronousCommandLineAction)help.Action!, examples);
+        return command;
+    }
+
+    private static bool IsBrokenPipe(IOException problem) => problem.Message.Contains("Broken pipe", StringComparison.Ordinal);
+
+    private static string NameOf(SymbolResult? result)
+    {
+        var names = new Stack<string>();
+        for (; result is not null; result = result.Parent)
+        {
+            if (result is CommandResult command) names.Push(command.Command is RootCommand ? "emulator" : command.Command.Name);
+        }
+        return string.Join(' ', names);
+    }
+
+    private sealed class HelpWithExamples(SynchronousCommandLineAction inner, (string Line, string Meaning)[] examples) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            inner.Invoke(parseResult);
+            TextWriter output = parseResult.InvocationConfiguration.Output;
+            output.WriteLine("Examples:");
+            foreach ((string line, string meaning) in examples)
+            {
+                output.WriteLine($"  {line}");
+                output.WriteLine($"      {meaning}");
+            }
+            output.WriteLine();
+            return Done;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using System.CommandLine;
+using System.CommandLine.Completions;
+
+namespace Emulator.Cli.Commands;
+
+/// <summary>How a command writes its data.</summary>
+internal enum OutputFormat { Text, Json }
+
+/// <summary>Options and arguments that several commands share.</summary>
+internal static class CommonOptions
+{
+    /// <summary>--format text|json.</summary>
+    public static Option<OutputFormat> Format() => Choice("--format", "How to write the result", OutputFormat.Text);
+
+    /// <summary>An option that takes the lower-case names of an enum.</summary>
+    public static Option<T> Choice<T>(string name, string description, T usual) where T : struct, Enum
+    {
+        string[] names = [.. Enum.GetNames<T>().Select(n => n.ToLowerInvariant())];
+        var option = new Option<T>(name)
+        {
+            Description = $"{description}; {usual.ToString().ToLowerInvariant()} unless told otherwise",
+            HelpName = string.Join('|', names),
+            CustomParser = result =>
+            {
+                string typed = result.Tokens[0].Value;
+                if (Enum.TryParse(typed, ignoreCase: true, out T value) && names.Contains(typed.ToLowerInvariant())) return value;
+                result.AddError($"{name} takes {string.Join(", ", names)}; not '{typed}'");
+                return usual;
+            },
+            DefaultValueFactory = _ => usual,
+        };
+        option.CompletionSources.Clear();
+        option.CompletionSources.Add(names);
+        return option;
+    }
+
+    /// <summary>The name of a model in the catalogue.</summary>
+    public static Argument<string> Model()
+    {
+        var argument = new Argument<string>("MODEL") { Description = "A model's name; `emulator models` lists them" };
+        argument.CompletionSources.Add(_ => ModelCatalog.All.Select(m => new CompletionItem(m.Name, detail: m.Summary)));
+        return argument;
+    }
+}
