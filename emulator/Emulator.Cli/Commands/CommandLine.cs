@@ -17,6 +17,8 @@ internal static class CommandLine
         {
             ModelsCommand.Create(),
             RegsCommand.Create(),
+            SetCommand.Create(),
+            SchemaCommand.Create(),
             CompletionCommand.Create(),
         };
         return root.WithExamples(

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Completions;
+using Emulator.Cli.Lab;
 
 namespace Emulator.Cli.Commands;
 
@@ -32,6 +33,16 @@ internal static class CommonOptions
         option.CompletionSources.Clear();
         option.CompletionSources.Add(names);
         return option;
+    }
+
+    /// <summary>A lab: a file, or the name of one that comes with the emulator.</summary>
+    public static Argument<string> Lab(string name = "LAB", string description = "A lab file, or the name of one in qemu-config/labs")
+    {
+        var argument = new Argument<string>(name) { Description = description };
+        argument.CompletionSources.Add(_ => LabSource.ShippedLabs() is { } folder
+            ? Directory.GetFiles(folder, "*.jsonc").Select(Path.GetFileNameWithoutExtension).OfType<string>().Order()
+            : []);
+        return argument;
     }
 
     /// <summary>The name of a model in the catalogue.</summary>

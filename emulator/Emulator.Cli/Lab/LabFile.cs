@@ -1,0 +1,138 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+
+namespace Emulator.Cli.Lab;
+
+/// <summary>A lab: devices, the sockets they are served on, what is recorded, and the guest they are for. As written in a *.jsonc file.</summary>
+[Description("A lab of the device emulator: devices, the sockets they are served on, what is recorded, and the guest they are for.")]
+internal sealed record LabFile
+{
+    [JsonPropertyName("$schema")]
+    [Description("Where an editor finds this schema.")]
+    public string? Schema { get; init; }
+
+    [Description("The lab's name: lower-case letters, digits and hyphens. Default: the name of the file.")]
+    public string? Name { get; init; }
+
+    [Description("The folder of the sockets, from the current directory. Default: a folder of this lab in $XDG_RUNTIME_DIR/emulator, or in /tmp/emulator-UID.")]
+    public string? Sockets { get; init; }
+
+    [Description("The devices, each served on a socket of its own: NAME.sock.")]
+    public required IReadOnlyList<LabDevice> Devices { get; init; }
+
+    [Description("What is recorded of every access.")]
+    public LabTrace Trace { get; init; } = new();
+
+    [Description("The guest that `emulator boot` starts.")]
+    public LabGuest? Guest { get; init; }
+}
+
+/// <summary>What is common to all devices; the model decides the rest.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "model")]
+internal abstract record LabDevice
+{
+    [Description("The device's name in this lab: lower-case letters, digits and hyphens.")]
+    public required string Name { get; init; }
+
+    [Description("Whether BARs answer as COMMAND says (honour), or always, for clients that never set its enable bits.")]
+    public LabDecode Decode { get; init; }
+
+    [Description("Microseconds the device's thread polls its socket before it sleeps: quicker answers for a busy processor. Default: 0.")]
+    public int SpinMicroseconds { get; init; }
+
+    [Description("Offers clients a second socket for the device's own requests (the protocol's twin_socket).")]
+    public bool TwinSocket { get; init; }
+}
+
+internal enum LabDecode
+{
+    [JsonStringEnumMemberName("honour")]
+    Honour,
+    [JsonStringEnumMemberName("always")]
+    Always,
+}
+
+internal sealed record LabTrace
+{
+    [Description("The file every access is recorded to, from the current directory; `emulator trace show` reads it. Default: none.")]
+    public string? File { get; init; }
+
+    [Description("Prints every access as it happens, as `--live` does.")]
+    public bool Live { get; init; }
+}
+
+internal sealed record LabGuest
+{
+    [Description("The guest's operating system.")]
+    public LabImage Image { get; init; }
+
+    [Description("The guest's memory, in bytes or as \"256M\". Default: 256M.")]
+    public Quantity Memory { get; init; } = new(256UL << 20);
+
+    [Description("QEMU's machine type. Default: q35.")]
+    public LabMachine Machine { get; init; }
+
+    [Description("How the guest's instructions run. Default: auto.")]
+    public LabAccelerator Accelerator { get; init; }
+
+    [Description("Kernel modules the guest loads when it is up, in this order.")]
+    public IReadOnlyList<string> Modules { get; init; } = [];
+
+    [Description("What to show when there is no terminal to talk to.")]
+    public LabDemonstration? Demo { get; init; }
+
+    [Description("Further arguments for QEMU.")]
+    public IReadOnlyList<string> QemuArguments { get; init; } = [];
+}
+
+internal enum LabImage
+{
+    [JsonStringEnumMemberName("linux")]
+    Linux,
+}
+
+internal enum LabMachine
+{
+    [JsonStringEnumMemberName("q35")]
+    Q35,
+    [JsonStringEnumMemberName("pc")]
+    Pc,
+}
+
+internal enum LabAccelerator
+{
+    [JsonStringEnumMemberName("auto")]
+    Auto,
+    [JsonStringEnumMemberName("kvm")]
+    Kvm,
+    [JsonStringEnumMemberName("tcg")]
+    Tcg,
+}
+
+/// <summary>A scripted session: wait for the drivers, print, run commands, compare.</summary>
+internal sealed record LabDemonstration
+{
+    [Description("Texts the guest's kernel must log before anything else happens; each is waited for and printed.")]
+    public IReadOnlyList<string> Expect { get; init; } = [];
+
+    [Description("A document sent to a printer in the guest and compared with what the printer received.")]
+    public LabPrint? Print { get; init; }
+
+    [Description("Shell commands run in the guest, in this order; one that fails ends the demonstration.")]
+    public IReadOnlyList<string> Run { get; init; } = [];
+
+    [Description("Seconds after which the demonstration gives up. Default: 120.")]
+    public int TimeoutSeconds { get; init; } = 120;
+}
+
+internal sealed record LabPrint
+{
+    [Description("The document, from the current directory; `--print FILE` overrides it.")]
+    public required string Document { get; init; }
+
+    [Description("The guest's device node it is written to, such as /dev/lp0.")]
+    public required string To { get; init; }
+
+    [Description("The device of this lab whose printer receives it.")]
+    public required string Device { get; init; }
+}
