@@ -15,6 +15,7 @@ internal static class CommandLine
     {
         var root = new RootCommand("Serves register-level models of PCI devices to QEMU over vfio-user, and shows what their drivers do.")
         {
+            RunCommand.Create(),
             ModelsCommand.Create(),
             RegsCommand.Create(),
             SetCommand.Create(),

@@ -15,6 +15,7 @@ internal sealed class ControlServer : IDisposable
     private readonly Func<ControlRequest, ControlReply> _answer;
     private readonly Thread _thread;
 
+    /// <summary>Takes the socket; clients wait until <see cref="Start"/>.</summary>
     /// <param name="path">The socket's path.</param>
     /// <param name="answer">Runs on the server's thread.</param>
     /// <exception cref="TransportException">The socket cannot be served there.</exception>
@@ -23,13 +24,15 @@ internal sealed class ControlServer : IDisposable
         _listener = UnixListener.Bind(path);
         _answer = answer;
         _thread = new Thread(Serve) { IsBackground = true, Name = "control" };
-        _thread.Start();
     }
+
+    /// <summary>Begins to answer.</summary>
+    public void Start() => _thread.Start();
 
     public void Dispose()
     {
         _stop.Signal();
-        _thread.Join();
+        if (_thread.ThreadState != ThreadState.Unstarted) _thread.Join();
         _listener.Dispose();
         _stop.Dispose();
     }

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Text.Json.Serialization;
+using Emulator.Pci;
 
 namespace Emulator.Cli.Lab;
 
@@ -40,8 +41,17 @@ internal abstract record LabDevice
     [Description("Microseconds the device's thread polls its socket before it sleeps: quicker answers for a busy processor. Default: 0.")]
     public int SpinMicroseconds { get; init; }
 
-    [Description("Offers clients a second socket for the device's own requests (the protocol's twin_socket).")]
-    public bool TwinSocket { get; init; }
+    [Description("Offers clients a second socket for the device's own requests (the protocol's twin_socket). Default: true.")]
+    public bool TwinSocket { get; init; } = true;
+
+    /// <summary>The model's name, as the "model" key has it.</summary>
+    [JsonIgnore]
+    public abstract string Model { get; }
+
+    /// <summary>Constructs the device.</summary>
+    /// <exception cref="ArgumentException">An option is wrong; the message is for the person who wrote the lab.</exception>
+    /// <exception cref="IOException">A file or folder it needs cannot be had.</exception>
+    public abstract PciFunction Create(PciSlot slot);
 }
 
 internal enum LabDecode

@@ -1,0 +1,41 @@
+using System.CommandLine;
+using System.Text.Json;
+using Emulator.Cli.Control;
+using Emulator.Cli.Lab;
+
+namespace Emulator.Cli.Commands;
+
+/// <summary>`emulator run`: serves a lab until it is told to stop.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        Argument<string> lab = CommonOptions.Lab();
+        Option<OutputFormat> format = CommonOptions.Format();
+        var command = new Command("run", "Serve a lab's devices until Ctrl-C. Prints their sockets, then \"ready\".") { lab, format };
+        command.SetAction(parsed => Run(parsed.InvocationConfiguration, parsed.GetRequiredValue(lab), parsed.GetValue(format)));
+        return command.WithExamples(
+            ("emulator run parallel-port", "serve the lab qemu-config/labs/parallel-port.jsonc"),
+            ("emulator run my-lab.jsonc --live", "and print every access as it happens"),
+            ("emulator run my-lab.jsonc --trace out/session.trace", "and record it for `emulator trace show`"));
+    }
+
+    private static int Run(InvocationConfiguration console, string lab, OutputFormat format)
+    {
+        using var interruption = new Interruption();
+        using var running = new RunningLab(LabSource.Load(lab), console.Error.WriteLine);
+        if (format == OutputFormat.Json)
+        {
+            console.Output.WriteLine(JsonSerializer.Serialize(running.Describe(), ControlJson.Default.IReadOnlyListDeviceState));
+        }
+        else
+        {
+            foreach (ServedDevice device in running.Devices) console.Output.WriteLine($"{device.Name}  {device.Model}  {device.Identity}  {device.Server.SocketPath}");
+            console.Output.WriteLine("ready");
+        }
+        console.Output.Flush();
+        interruption.Wait();
+        console.Error.WriteLine($"{running.Source.Name}: {interruption.Signal}; the sockets are closed");
+        return CommandLine.Done;
+    }
+}
