@@ -44,7 +44,10 @@ internal static class CommandLine
             // Commands that serve end by signals of their own handling; nothing here needs the library's.
             return parsed.Invoke(new InvocationConfiguration
             {
-                Output = output, Error = error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
+                Output = output,
+                Error = error,
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
             });
         }
         catch (UserError problem)

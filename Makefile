@@ -1,0 +1,51 @@
+# What a person does with this repository. `make help` lists it; every target works on a fresh clone.
+SHELL := /bin/bash
+export DOTNET_CLI_TELEMETRY_OPTOUT := 1
+export DOTNET_NOLOGO := 1
+
+EMULATOR := artifacts/bin/Emulator.Cli/release/emulator
+LAB ?= parallel-port
+SECONDS_PER_FUZZER ?= 60
+
+.PHONY: help build test run bench fuzz drivers docs format clean publish emulator
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Compile everything; warnings are errors
+	@dotnet build Emulator.sln -c Release -v quiet
+
+test: build ## Run every test; the last line counts them
+	@tests/run-all.sh
+
+run: emulator ## Boot a guest with a lab's devices (LAB=parallel-port, PRINT=FILE to print); a shell in it on a terminal
+	@$(EMULATOR) boot '$(LAB)' $(if $(PRINT),--print '$(PRINT)')
+
+bench: ## Measure, next to the rivals
+	@dotnet run -c Release --project tests/Emulator.Benchmarks
+
+fuzz: ## Random messages and accesses at every model, for SECONDS_PER_FUZZER=60
+	@dotnet run -c Release --project tests/Emulator.Fuzz -- $(SECONDS_PER_FUZZER)
+
+drivers: ## Build guest drivers: there are none yet, the guests' own drivers serve every device so far
+	@echo "No guest drivers to build yet: every device so far is driven by the guest's own drivers."
+
+docs: emulator ## Write docs/models and the lab schema from the models
+	@rm -rf docs/models && mkdir -p docs/models
+	@for model in $$($(EMULATOR) models | cut -d ' ' -f 1); do $(EMULATOR) regs $$model --format md > docs/models/$$model.md || exit; done
+	@$(EMULATOR) schema > qemu-config/labs/lab.schema.json
+	@echo "docs/models and qemu-config/labs/lab.schema.json are up to date"
+
+format: ## Lay out the sources as .editorconfig says
+	@dotnet format Emulator.sln
+
+clean: ## Remove what was built; what was downloaded (.cache) stays
+	@rm -rf artifacts out
+
+publish: ## A single file in out/publish that needs only the .NET runtime
+	@dotnet publish emulator/Emulator.Cli -c Release -v quiet -o out/publish
+	@ls -l out/publish/emulator
+
+emulator:
+	@dotnet build emulator/Emulator.Cli -c Release -v quiet --nologo -clp:NoSummary
