@@ -1,3 +1,4 @@
+using DeviceModels.Scratch;
 using Emulator.Models;
 
 namespace Emulator.Cli;
@@ -5,7 +6,7 @@ namespace Emulator.Cli;
 /// <summary>Every device model this build has: the one place that names them all.</summary>
 internal static class ModelCatalog
 {
-    public static IReadOnlyList<DeviceModel> All { get; } = [];
+    public static IReadOnlyList<DeviceModel> All { get; } = [.. ScratchModels.All];
 
     /// <summary>The model of that name.</summary>
     /// <exception cref="UserError">There is none.</exception>

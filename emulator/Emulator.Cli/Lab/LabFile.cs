@@ -30,6 +30,7 @@ internal sealed record LabFile
 
 /// <summary>What is common to all devices; the model decides the rest.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "model")]
+[JsonDerivedType(typeof(ScratchLabDevice), "scratch")]
 internal abstract record LabDevice
 {
     [Description("The device's name in this lab: lower-case letters, digits and hyphens.")]
@@ -49,18 +50,12 @@ internal abstract record LabDevice
     public abstract string Model { get; }
 
     /// <summary>Constructs the device.</summary>
-    /// <exception cref="ArgumentException">An option is wrong; the message is for the person who wrote the lab.</exception>
+    /// <exception cref="DeviceOptionsException">An option is wrong.</exception>
     /// <exception cref="IOException">A file or folder it needs cannot be had.</exception>
     public abstract PciFunction Create(PciSlot slot);
 }
 
-internal enum LabDecode
-{
-    [JsonStringEnumMemberName("honour")]
-    Honour,
-    [JsonStringEnumMemberName("always")]
-    Always,
-}
+internal enum LabDecode { Honour, Always }
 
 internal sealed record LabTrace
 {
@@ -95,29 +90,11 @@ internal sealed record LabGuest
     public IReadOnlyList<string> QemuArguments { get; init; } = [];
 }
 
-internal enum LabImage
-{
-    [JsonStringEnumMemberName("linux")]
-    Linux,
-}
+internal enum LabImage { Linux }
 
-internal enum LabMachine
-{
-    [JsonStringEnumMemberName("q35")]
-    Q35,
-    [JsonStringEnumMemberName("pc")]
-    Pc,
-}
+internal enum LabMachine { Q35, Pc }
 
-internal enum LabAccelerator
-{
-    [JsonStringEnumMemberName("auto")]
-    Auto,
-    [JsonStringEnumMemberName("kvm")]
-    Kvm,
-    [JsonStringEnumMemberName("tcg")]
-    Tcg,
-}
+internal enum LabAccelerator { Auto, Kvm, Tcg }
 
 /// <summary>A scripted session: wait for the drivers, print, run commands, compare.</summary>
 internal sealed record LabDemonstration

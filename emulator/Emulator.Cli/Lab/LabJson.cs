@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DeviceModels.Scratch;
 
 namespace Emulator.Cli.Lab;
 
@@ -10,7 +11,15 @@ namespace Emulator.Cli.Lab;
     AllowTrailingCommas = true,
     AllowOutOfOrderMetadataProperties = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    UseStringEnumConverter = true,
+    Converters =
+    [
+        typeof(LabEnumConverter<LabDecode>), typeof(LabEnumConverter<LabImage>), typeof(LabEnumConverter<LabMachine>), typeof(LabEnumConverter<LabAccelerator>),
+        typeof(LabEnumConverter<ScratchBarKind>), typeof(LabEnumConverter<ScratchContent>), typeof(LabEnumConverter<ScratchMapping>),
+        typeof(LabEnumConverter<ScratchPin>),
+    ],
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(LabFile))]
 internal sealed partial class LabJson : JsonSerializerContext;
+
+/// <summary>Enums by name, in camel case like every other word of a lab file.</summary>
+internal sealed class LabEnumConverter<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false) where T : struct, Enum;

@@ -68,6 +68,15 @@ internal sealed class LabSource
         return Error(_shape.Places[known], path, message);
     }
 
+    /// <summary>An error whose message may begin with the path of an option inside <paramref name="path"/>, such as "bars[0].size: ...".</summary>
+    public UserError ErrorAtOption(string path, string message)
+    {
+        int colon = message.IndexOf(": ", StringComparison.Ordinal);
+        string option = colon < 0 ? "" : message[..colon];
+        bool isPath = option.Length > 0 && option.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '[' or ']');
+        return isPath ? ErrorAt($"{path}.{option}", message[(colon + 2)..]) : ErrorAt(path, message);
+    }
+
     private static IEnumerable<string> WithParents(string folder)
     {
         for (string? at = System.IO.Path.GetFullPath(folder); at is not null; at = System.IO.Path.GetDirectoryName(at)) yield return at;

@@ -70,7 +70,11 @@ internal sealed class RunningLab : IDisposable
             server.Function.AlwaysDecodes = device.Decode == LabDecode.Always;
             return new ServedDevice(device, server);
         }
-        catch (Exception problem) when (problem is ArgumentException or IOException or UnauthorizedAccessException)
+        catch (DeviceOptionsException problem)
+        {
+            throw Source.ErrorAtOption($"devices[{index}]", problem.Message);
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {
             throw Source.ErrorAt($"devices[{index}]", problem.Message);
         }
