@@ -24,138 +24,139 @@ public enum ScratchPin { None, A, B, C, D }
 /// <remarks>
 /// Identifiers, sizes, offsets and byte values are strings, because JSON knows no hexadecimal: "0x1af4", "4096", or a size
 /// with a suffix, "64K", "1M", "2G" (powers of 1024). Counts and indices are plain numbers. What is left out has a default.
+/// The properties have setters because source-generated JSON readers lose the defaults of init-only ones.
 /// </remarks>
 public sealed record ScratchOptions
 {
     /// <summary>Vendor ID, 16 bits. Default "0x1af4", whose devices 0x10f0 to 0x10ff are free for experiments.</summary>
-    public string? Vendor { get; init; }
+    public string? Vendor { get; set; }
 
     /// <summary>Device ID, 16 bits. Default "0x10f0".</summary>
-    public string? Device { get; init; }
+    public string? Device { get; set; }
 
     /// <summary>Subsystem Vendor ID, 16 bits. Default: the vendor.</summary>
-    public string? SubsystemVendor { get; init; }
+    public string? SubsystemVendor { get; set; }
 
     /// <summary>Subsystem ID, 16 bits. Default: the device.</summary>
-    public string? Subsystem { get; init; }
+    public string? Subsystem { get; set; }
 
     /// <summary>Base class, subclass and programming interface, "0xBBSSPP". Default "0xff0000": of no class.</summary>
-    public string? ClassCode { get; init; }
+    public string? ClassCode { get; set; }
 
     /// <summary>Revision ID, 8 bits. Default "0x01".</summary>
-    public string? Revision { get; init; }
+    public string? Revision { get; set; }
 
     /// <summary>The base address registers. Default: BAR0, 32-bit memory, 4K of registers.</summary>
-    public IReadOnlyList<ScratchBarOptions>? Bars { get; init; }
+    public IReadOnlyList<ScratchBarOptions>? Bars { get; set; }
 
     /// <summary>How it interrupts. Default: INTA and no messages.</summary>
-    public ScratchInterruptOptions? Interrupts { get; init; }
+    public ScratchInterruptOptions? Interrupts { get; set; }
 
     /// <summary>What else its configuration space offers. Default: nothing.</summary>
-    public ScratchCapabilityOptions? Capabilities { get; init; }
+    public ScratchCapabilityOptions? Capabilities { get; set; }
 
     /// <summary>A register block that moves guest memory and raises interrupts when told (<see cref="EngineRegisters"/>).
     /// Default: none; "{}" puts it at the start of BAR0.</summary>
-    public ScratchEngineOptions? Engine { get; init; }
+    public ScratchEngineOptions? Engine { get; set; }
 }
 
 /// <summary>A base address register.</summary>
 public sealed record ScratchBarOptions
 {
     /// <summary>0 to 5. A 64-bit BAR takes the next one too.</summary>
-    public int Index { get; init; }
+    public int Index { get; set; }
 
     /// <summary>"Io", "Memory32" or "Memory64". Default "Memory32".</summary>
-    public ScratchBarKind Kind { get; init; } = ScratchBarKind.Memory32;
+    public ScratchBarKind Kind { get; set; } = ScratchBarKind.Memory32;
 
     /// <summary>Bytes, a power of two: 4 to 256 for I/O, 16 to 1G for memory. Default "4K", for I/O "256".</summary>
-    public string? Size { get; init; }
+    public string? Size { get; set; }
 
     /// <summary>"Ram" or "Registers". Default "Registers" up to 64K, "Ram" above.</summary>
-    public ScratchContent? Content { get; init; }
+    public ScratchContent? Content { get; set; }
 
     /// <summary>"None" or "All" of its RAM. Default "None". Registers inside the BAR keep their pages from being mapped.</summary>
-    public ScratchMapping? Mapped { get; init; }
+    public ScratchMapping? Mapped { get; set; }
 
     /// <summary>Only these areas of the RAM may be mapped (a sparse BAR); instead of <see cref="Mapped"/>.</summary>
-    public IReadOnlyList<ScratchArea>? MappedAreas { get; init; }
+    public IReadOnlyList<ScratchArea>? MappedAreas { get; set; }
 
     /// <summary>Whether reads have no side effects, as configuration space tells it. Memory only. Default false.</summary>
-    public bool Prefetchable { get; init; }
+    public bool Prefetchable { get; set; }
 
     /// <summary>The byte the content is full of at power-on, such as "0xff". Default "0".</summary>
-    public string? Fill { get; init; }
+    public string? Fill { get; set; }
 
     /// <summary>A file whose bytes are the start of the content at power-on; the rest is <see cref="Fill"/>.</summary>
-    public string? File { get; init; }
+    public string? File { get; set; }
 }
 
 /// <summary>A part of a BAR: whole pages of 4K.</summary>
 public sealed record ScratchArea
 {
     /// <summary>Bytes from the start of the BAR, a multiple of 4K. Default "0".</summary>
-    public string? Offset { get; init; }
+    public string? Offset { get; set; }
 
     /// <summary>Bytes, a multiple of 4K.</summary>
-    public string? Size { get; init; }
+    public string? Size { get; set; }
 }
 
 /// <summary>How the function interrupts.</summary>
 public sealed record ScratchInterruptOptions
 {
     /// <summary>"None", "A", "B", "C" or "D". Default "A".</summary>
-    public ScratchPin Pin { get; init; } = ScratchPin.A;
+    public ScratchPin Pin { get; set; } = ScratchPin.A;
 
     /// <summary>MSI vectors: 1, 2, 4, 8, 16 or 32. Default: no MSI.</summary>
-    public int? Msi { get; init; }
+    public int? Msi { get; set; }
 
     /// <summary>MSI-X. Default: none.</summary>
-    public ScratchMsiXOptions? MsiX { get; init; }
+    public ScratchMsiXOptions? MsiX { get; set; }
 }
 
 /// <summary>MSI-X: a table of vectors, and their pending bits, in a memory BAR.</summary>
 public sealed record ScratchMsiXOptions
 {
     /// <summary>1 to 16; to 2048 with <see cref="AllowMany"/>. Default 1.</summary>
-    public int Vectors { get; init; } = 1;
+    public int Vectors { get; set; } = 1;
 
     /// <summary>The BAR that holds both. Default: a BAR of its own, the highest that is free.</summary>
-    public int? Bar { get; init; }
+    public int? Bar { get; set; }
 
     /// <summary>Bytes from the start of the BAR, a multiple of 8. Default "0".</summary>
-    public string? TableOffset { get; init; }
+    public string? TableOffset { get; set; }
 
     /// <summary>Bytes from the start of the BAR, a multiple of 8. Default: right after the table.</summary>
-    public string? PendingOffset { get; init; }
+    public string? PendingOffset { get; set; }
 
     /// <summary>Allows more than 16 vectors, which Windows refuses on some devices.</summary>
-    public bool AllowMany { get; init; }
+    public bool AllowMany { get; set; }
 }
 
 /// <summary>Capabilities without a behaviour of their own, besides resets and power.</summary>
 public sealed record ScratchCapabilityOptions
 {
     /// <summary>PCI Power Management: D0 and D3hot.</summary>
-    public bool PowerManagement { get; init; }
+    public bool PowerManagement { get; set; }
 
     /// <summary>A PCI Express endpoint with Function Level Reset and 4096 bytes of configuration space.</summary>
-    public bool PciExpress { get; init; }
+    public bool PciExpress { get; set; }
 
     /// <summary>Function Level Reset for a conventional function; not together with <see cref="PciExpress"/>.</summary>
-    public bool AdvancedFeatures { get; init; }
+    public bool AdvancedFeatures { get; set; }
 
     /// <summary>Vendor-specific capabilities: the bytes of each after its length, in hexadecimal, such as "00 11 22 33".</summary>
-    public IReadOnlyList<string>? VendorSpecific { get; init; }
+    public IReadOnlyList<string>? VendorSpecific { get; set; }
 }
 
 /// <summary>Where the DMA and interrupt engine is.</summary>
 public sealed record ScratchEngineOptions
 {
     /// <summary>The BAR. Default 0.</summary>
-    public int Bar { get; init; }
+    public int Bar { get; set; }
 
     /// <summary>Bytes from the start of the BAR, a multiple of 8. Default "0".</summary>
-    public string? Offset { get; init; }
+    public string? Offset { get; set; }
 }
 
 /// <summary>An option that cannot be served: one line that names it, what is wrong, and what to write instead.</summary>

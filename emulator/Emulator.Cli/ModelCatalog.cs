@@ -1,3 +1,4 @@
+using DeviceModels.ParallelPort;
 using DeviceModels.Scratch;
 using Emulator.Models;
 
@@ -6,7 +7,7 @@ namespace Emulator.Cli;
 /// <summary>Every device model this build has: the one place that names them all.</summary>
 internal static class ModelCatalog
 {
-    public static IReadOnlyList<DeviceModel> All { get; } = [.. ScratchModels.All];
+    public static IReadOnlyList<DeviceModel> All { get; } = [.. ParallelPortModels.All, .. ScratchModels.All];
 
     /// <summary>The model of that name.</summary>
     /// <exception cref="UserError">There is none.</exception>

@@ -19,6 +19,7 @@ internal static class CommandLine
             ModelsCommand.Create(),
             RegsCommand.Create(),
             SetCommand.Create(),
+            TraceCommand.Create(),
             SchemaCommand.Create(),
             CompletionCommand.Create(),
         };
@@ -35,7 +36,7 @@ internal static class CommandLine
         ParseResult parsed = Create().Parse(args);
         if (parsed.Action is ParseErrorAction)
         {
-            foreach (ParseError problem in parsed.Errors.Take(1)) error.WriteLine($"emulator: {problem.Message}");
+            error.WriteLine($"emulator: {Explain(parsed)}");
             error.WriteLine($"Try '{NameOf(parsed.CommandResult)} --help'.");
             return BadInput;
         }
@@ -52,13 +53,9 @@ internal static class CommandLine
         }
         catch (UserError problem)
         {
+            output.Flush();
             error.WriteLine($"emulator: {problem.Message}");
             return problem.ExitCode;
-        }
-        catch (IOException problem) when (IsBrokenPipe(problem))
-        {
-            // The reader (head, less) has seen enough.
-            return Done;
         }
     }
 
@@ -71,7 +68,14 @@ internal static class CommandLine
         return command;
     }
 
-    private static bool IsBrokenPipe(IOException problem) => problem.Message.Contains("Broken pipe", StringComparison.Ordinal);
+    // A word nobody knows says more than what is missing because of it.
+    private static string Explain(ParseResult parsed)
+    {
+        if (parsed.UnmatchedTokens is not [var word, ..]) return parsed.Errors[0].Message;
+        Command command = parsed.CommandResult.Command;
+        string[] known = word.StartsWith('-') ? [.. command.Options.Select(o => o.Name)] : [.. command.Subcommands.Select(c => c.Name)];
+        return known.Length == 0 ? $"unexpected '{word}'" : $"unknown {(word.StartsWith('-') ? "option" : "command")} '{word}'; {Spelling.Suggest(word, known)}";
+    }
 
     private static string NameOf(SymbolResult? result)
     {

@@ -45,6 +45,12 @@ internal static class CommonOptions
         return argument;
     }
 
+    /// <summary>--live.</summary>
+    public static Option<bool> Live() => new("--live") { Description = "Print every access as it happens" };
+
+    /// <summary>--trace FILE.</summary>
+    public static Option<string?> Trace() => new("--trace") { Description = "Record every access to this file, instead of the lab's own", HelpName = "FILE" };
+
     /// <summary>The name of a model in the catalogue.</summary>
     public static Argument<string> Model()
     {

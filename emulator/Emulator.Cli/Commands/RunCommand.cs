@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Emulator.Cli.Control;
 using Emulator.Cli.Lab;
+using Emulator.Tracing;
 
 namespace Emulator.Cli.Commands;
 
@@ -12,18 +13,25 @@ internal static class RunCommand
     {
         Argument<string> lab = CommonOptions.Lab();
         Option<OutputFormat> format = CommonOptions.Format();
-        var command = new Command("run", "Serve a lab's devices until Ctrl-C. Prints their sockets, then \"ready\".") { lab, format };
-        command.SetAction(parsed => Run(parsed.InvocationConfiguration, parsed.GetRequiredValue(lab), parsed.GetValue(format)));
+        Option<bool> live = CommonOptions.Live();
+        Option<string?> trace = CommonOptions.Trace();
+        var command = new Command("run", "Serve a lab's devices until Ctrl-C. Prints their sockets, then \"ready\".") { lab, live, trace, format };
+        command.SetAction(parsed => Run(
+            parsed.InvocationConfiguration, parsed.GetRequiredValue(lab), parsed.GetValue(live), parsed.GetValue(trace), parsed.GetValue(format)));
         return command.WithExamples(
             ("emulator run parallel-port", "serve the lab qemu-config/labs/parallel-port.jsonc"),
             ("emulator run my-lab.jsonc --live", "and print every access as it happens"),
             ("emulator run my-lab.jsonc --trace out/session.trace", "and record it for `emulator trace show`"));
     }
 
-    private static int Run(InvocationConfiguration console, string lab, OutputFormat format)
+    private static int Run(InvocationConfiguration console, string lab, bool live, string? trace, OutputFormat format)
     {
         using var interruption = new Interruption();
-        using var running = new RunningLab(LabSource.Load(lab), console.Error.WriteLine);
+        LabSource source = LabSource.Load(lab);
+        TraceRenderer? renderer = !live && !source.Lab.Trace.Live ? null
+            : format == OutputFormat.Json ? new JsonTraceRenderer(new Utf8TextStream(console.Output))
+            : new TextTraceRenderer(new TerminalTraceWriter(console.Output, TerminalTraceWriter.WantsColour));
+        using var running = new RunningLab(source, new TraceChoice(trace ?? source.Lab.Trace.File, renderer), console.Error.WriteLine);
         if (format == OutputFormat.Json)
         {
             console.Output.WriteLine(JsonSerializer.Serialize(running.Describe(), ControlJson.Default.IReadOnlyListDeviceState));

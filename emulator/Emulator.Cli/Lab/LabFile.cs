@@ -5,31 +5,33 @@ using Emulator.Pci;
 namespace Emulator.Cli.Lab;
 
 /// <summary>A lab: devices, the sockets they are served on, what is recorded, and the guest they are for. As written in a *.jsonc file.</summary>
+/// <remarks>What has a default has a setter: the source-generated reader loses the defaults of init-only properties.</remarks>
 [Description("A lab of the device emulator: devices, the sockets they are served on, what is recorded, and the guest they are for.")]
 internal sealed record LabFile
 {
     [JsonPropertyName("$schema")]
     [Description("Where an editor finds this schema.")]
-    public string? Schema { get; init; }
+    public string? Schema { get; set; }
 
     [Description("The lab's name: lower-case letters, digits and hyphens. Default: the name of the file.")]
-    public string? Name { get; init; }
+    public string? Name { get; set; }
 
     [Description("The folder of the sockets, from the current directory. Default: a folder of this lab in $XDG_RUNTIME_DIR/emulator, or in /tmp/emulator-UID.")]
-    public string? Sockets { get; init; }
+    public string? Sockets { get; set; }
 
     [Description("The devices, each served on a socket of its own: NAME.sock.")]
     public required IReadOnlyList<LabDevice> Devices { get; init; }
 
     [Description("What is recorded of every access.")]
-    public LabTrace Trace { get; init; } = new();
+    public LabTrace Trace { get; set; } = new();
 
     [Description("The guest that `emulator boot` starts.")]
-    public LabGuest? Guest { get; init; }
+    public LabGuest? Guest { get; set; }
 }
 
 /// <summary>What is common to all devices; the model decides the rest.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "model")]
+[JsonDerivedType(typeof(ParallelPortLabDevice), "parallel-port")]
 [JsonDerivedType(typeof(ScratchLabDevice), "scratch")]
 internal abstract record LabDevice
 {
@@ -37,22 +39,22 @@ internal abstract record LabDevice
     public required string Name { get; init; }
 
     [Description("Whether BARs answer as COMMAND says (honour), or always, for clients that never set its enable bits.")]
-    public LabDecode Decode { get; init; }
+    public LabDecode Decode { get; set; }
 
     [Description("Microseconds the device's thread polls its socket before it sleeps: quicker answers for a busy processor. Default: 0.")]
-    public int SpinMicroseconds { get; init; }
+    public int SpinMicroseconds { get; set; }
 
     [Description("Offers clients a second socket for the device's own requests (the protocol's twin_socket). Default: true.")]
-    public bool TwinSocket { get; init; } = true;
+    public bool TwinSocket { get; set; } = true;
 
-    /// <summary>The model's name, as the "model" key has it.</summary>
+    /// <summary>The model's name in the catalogue.</summary>
     [JsonIgnore]
     public abstract string Model { get; }
 
     /// <summary>Constructs the device.</summary>
     /// <exception cref="DeviceOptionsException">An option is wrong.</exception>
     /// <exception cref="IOException">A file or folder it needs cannot be had.</exception>
-    public abstract PciFunction Create(PciSlot slot);
+    public abstract PciFunction Create(PciSlot slot, DeviceHost host);
 }
 
 internal enum LabDecode { Honour, Always }
@@ -60,34 +62,34 @@ internal enum LabDecode { Honour, Always }
 internal sealed record LabTrace
 {
     [Description("The file every access is recorded to, from the current directory; `emulator trace show` reads it. Default: none.")]
-    public string? File { get; init; }
+    public string? File { get; set; }
 
     [Description("Prints every access as it happens, as `--live` does.")]
-    public bool Live { get; init; }
+    public bool Live { get; set; }
 }
 
 internal sealed record LabGuest
 {
     [Description("The guest's operating system.")]
-    public LabImage Image { get; init; }
+    public LabImage Image { get; set; }
 
     [Description("The guest's memory, in bytes or as \"256M\". Default: 256M.")]
-    public Quantity Memory { get; init; } = new(256UL << 20);
+    public Quantity Memory { get; set; } = new(256UL << 20);
 
     [Description("QEMU's machine type. Default: q35.")]
-    public LabMachine Machine { get; init; }
+    public LabMachine Machine { get; set; }
 
     [Description("How the guest's instructions run. Default: auto.")]
-    public LabAccelerator Accelerator { get; init; }
+    public LabAccelerator Accelerator { get; set; }
 
     [Description("Kernel modules the guest loads when it is up, in this order.")]
-    public IReadOnlyList<string> Modules { get; init; } = [];
+    public IReadOnlyList<string> Modules { get; set; } = [];
 
     [Description("What to show when there is no terminal to talk to.")]
-    public LabDemonstration? Demo { get; init; }
+    public LabDemonstration? Demo { get; set; }
 
     [Description("Further arguments for QEMU.")]
-    public IReadOnlyList<string> QemuArguments { get; init; } = [];
+    public IReadOnlyList<string> QemuArguments { get; set; } = [];
 }
 
 internal enum LabImage { Linux }
@@ -100,16 +102,16 @@ internal enum LabAccelerator { Auto, Kvm, Tcg }
 internal sealed record LabDemonstration
 {
     [Description("Texts the guest's kernel must log before anything else happens; each is waited for and printed.")]
-    public IReadOnlyList<string> Expect { get; init; } = [];
+    public IReadOnlyList<string> Expect { get; set; } = [];
 
     [Description("A document sent to a printer in the guest and compared with what the printer received.")]
-    public LabPrint? Print { get; init; }
+    public LabPrint? Print { get; set; }
 
     [Description("Shell commands run in the guest, in this order; one that fails ends the demonstration.")]
-    public IReadOnlyList<string> Run { get; init; } = [];
+    public IReadOnlyList<string> Run { get; set; } = [];
 
     [Description("Seconds after which the demonstration gives up. Default: 120.")]
-    public int TimeoutSeconds { get; init; } = 120;
+    public int TimeoutSeconds { get; set; } = 120;
 }
 
 internal sealed record LabPrint

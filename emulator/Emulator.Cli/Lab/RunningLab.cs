@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Emulator.Cli.Control;
 using Emulator.Models;
 using Emulator.Pci;
@@ -11,12 +12,14 @@ internal sealed class RunningLab : IDisposable
 {
     private readonly List<ServedDevice> _devices = [];
     private readonly ControlServer _control;
+    private readonly LabTracing? _tracing;
 
     /// <summary>Creates the devices and serves them; their sockets listen when this returns.</summary>
     /// <param name="source">The lab.</param>
+    /// <param name="trace">What to record and show.</param>
     /// <param name="report">Takes lines for a person, from any thread.</param>
     /// <exception cref="UserError">A device's options are wrong, or a socket or file cannot be made.</exception>
-    public RunningLab(LabSource source, Action<string> report)
+    public RunningLab(LabSource source, TraceChoice trace, Action<string> report)
     {
         Source = source;
         Folder = LabFolder.Of(source);
@@ -24,6 +27,7 @@ internal sealed class RunningLab : IDisposable
         _control = Serving(() => new ControlServer(Folder.Control, Answer));
         try
         {
+            _tracing = new LabTracing(trace, report);
             for (int i = 0; i < source.Lab.Devices.Count; i++) _devices.Add(Create(i, report));
             foreach (ServedDevice device in _devices) Serving(() => device.Server.Start());
             _control.Start();
@@ -48,8 +52,9 @@ internal sealed class RunningLab : IDisposable
         foreach (ServedDevice device in _devices)
         {
             device.Server.Dispose();
-            (device.Server.Function as IDisposable)?.Dispose();
+            device.Host.Dispose();
         }
+        _tracing?.Dispose();
         if (Source.Lab.Sockets is null) RemoveFolder();
     }
 
@@ -64,11 +69,19 @@ internal sealed class RunningLab : IDisposable
             SpinMicroseconds = device.SpinMicroseconds,
             OfferTwinSocket = device.TwinSocket,
         };
+        var host = new DeviceHost(device.Name, report);
         try
         {
-            var server = new DeviceServer(options, device.Create);
+            long timeZero = 0;
+            var server = new DeviceServer(options, slot =>
+            {
+                // The slot, and its clock with it, was made just now.
+                timeZero = Stopwatch.GetTimestamp();
+                return device.Create(slot, host);
+            });
             server.Function.AlwaysDecodes = device.Decode == LabDecode.Always;
-            return new ServedDevice(device, server);
+            _tracing!.Watch(device.Name, device.Model, server.Function, timeZero);
+            return new ServedDevice(device, server, host);
         }
         catch (DeviceOptionsException problem)
         {
@@ -163,7 +176,7 @@ internal sealed class RunningLab : IDisposable
 }
 
 /// <summary>A device of a running lab.</summary>
-internal sealed record ServedDevice(LabDevice Device, DeviceServer Server)
+internal sealed record ServedDevice(LabDevice Device, DeviceServer Server, DeviceHost Host)
 {
     public string Name => Device.Name;
     public string Model => Device.Model;

@@ -1,0 +1,59 @@
+using System.ComponentModel;
+using System.Text.Json.Serialization;
+using DeviceModels.ParallelPort;
+using DeviceModels.ParallelPort.Peripherals;
+using Emulator.Pci;
+
+namespace Emulator.Cli.Lab;
+
+/// <summary>A parallel port card in a lab, with what is at the end of its cable.</summary>
+[Description("A PCI parallel port card.")]
+internal sealed record ParallelPortLabDevice : LabDevice
+{
+    [JsonIgnore]
+    public override string Model => Ecp ? "parallel-port-ecp" : "parallel-port";
+
+    [Description("The card with the ECP block in BAR1 (identity 14db:2120) instead of the one with SPP and EPP only (9710:9805). Default: false.")]
+    public bool Ecp { get; set; }
+
+    [Description("What is at the end of the cable. Default: nothing.")]
+    public LabPeripheral? Peripheral { get; set; }
+
+    public override PciFunction Create(PciSlot slot, DeviceHost host)
+        => new ParallelPortCard(slot, new ParallelPortOptions(Ecp), Peripheral?.Create(host) ?? new NoPeripheral());
+}
+
+/// <summary>What is at the end of a parallel port's cable.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(LabPrinter), "printer")]
+internal abstract record LabPeripheral
+{
+    /// <exception cref="DeviceOptionsException">An option is wrong.</exception>
+    /// <exception cref="IOException">A file or folder it needs cannot be had.</exception>
+    public abstract IParallelPeripheral Create(DeviceHost host);
+}
+
+[Description("A printer that writes what it receives to files, one a job.")]
+internal sealed record LabPrinter : LabPeripheral
+{
+    [Description("The folder of the print jobs, from the current directory: job-0001.txt and so on.")]
+    public required string Folder { get; init; }
+
+    [Description("Bytes a second at the most. Default: 0, as fast as the handshake allows.")]
+    public long BytesPerSecond { get; set; }
+
+    [Description("Seconds without a byte after which a job counts as complete. Default: 3.")]
+    public double JobIdleSeconds { get; set; } = 3;
+
+    [Description("The IEEE 1284 device ID. Default: that of a line printer for PJL, PCL and PostScript.")]
+    public string? DeviceId { get; set; }
+
+    public override IParallelPeripheral Create(DeviceHost host)
+    {
+        if (BytesPerSecond < 0) throw new DeviceOptionsException("peripheral.bytesPerSecond: choose 0 or more");
+        if (JobIdleSeconds is not (>= 0 and <= 86_400)) throw new DeviceOptionsException("peripheral.jobIdleSeconds: choose 0 to 86400 seconds");
+        var options = new PrinterOptions { BytesPerSecond = BytesPerSecond, JobIdle = (long)(JobIdleSeconds * 1e9) };
+        if (DeviceId is not null) options = options with { DeviceId = DeviceId };
+        return new Printer(host.Own(new FilePrintSink(Folder, host.Printed, host.Report)), options);
+    }
+}
