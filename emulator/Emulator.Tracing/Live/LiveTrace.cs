@@ -16,7 +16,7 @@ public sealed class LiveTrace : IDisposable
 
     private const int MaxRemarks = 256;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(25), Patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(25), Patience = TimeSpan.FromSeconds(5);
 
     private readonly long _started = Stopwatch.GetTimestamp();
     private readonly Lock _attaching = new();
@@ -58,7 +58,7 @@ public sealed class LiveTrace : IDisposable
         }
     }
 
-    /// <summary>Shows what is left and ends. An output that is stuck is given up after two seconds.</summary>
+    /// <summary>Shows what is left and ends. An output that is stuck is given up after five seconds.</summary>
     public void Dispose()
     {
         lock (_attaching) _closing = true;
