@@ -38,7 +38,11 @@ internal sealed class DmaMessages(DmaTable table)
         for (int i = 0; i < TurnLimit && IsReady; i++)
         {
             DmaRequest request = _waiting.Dequeue();
-            if (TryTransfer!(request))
+            if (request.IsCancelled)
+            {
+                request.End(DmaStatus.Aborted);
+            }
+            else if (TryTransfer!(request))
             {
                 request.End(DmaStatus.Completed);
             }
@@ -73,6 +77,7 @@ internal sealed class DmaMessages(DmaTable table)
         if (!understood) return false;
         _done += length;
         if (_done == request.Buffer.Length) End(DmaStatus.Completed);
+        else if (request.IsCancelled) End(DmaStatus.Aborted);
         else SendNext(send);
         return true;
     }
