@@ -51,8 +51,9 @@ internal sealed class SppRegisters : RegisterBank
             .Bit(5, "DIR", ReadWrite, out Direction, summary: "One: the data drivers are off and DATA reads the pins.")
             .Bits(7, 6, "RSVD", ReadOnly, reset: 0b11, summary: "Read one.");
 
-        EppAddress = Add("EPPADDR", 0x3, size: 1, "An access is an EPP address cycle.").Bits(7, 0, "AD", ReadWrite);
-        EppData = AddArray("EPPDATA", 0x4, size: 1, EppDataPorts, stride: 1, r => r.Bits(7, 0, "D", ReadWrite),
+        EppAddress = Add("EPPADDR", 0x3, size: 1, "An access is an EPP address cycle.")
+            .Bits(7, 0, "AD", ReadWrite, summary: "The address, or what the peripheral answers to an address read.");
+        EppData = AddArray("EPPDATA", 0x4, size: 1, EppDataPorts, stride: 1, r => r.Bits(7, 0, "D", ReadWrite, summary: "The byte of the cycle."),
             "An access is an EPP data cycle; wider accesses are one cycle a byte, lowest first.");
     }
 

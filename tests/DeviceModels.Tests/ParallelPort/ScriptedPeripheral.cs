@@ -17,6 +17,15 @@ internal sealed class ScriptedPeripheral() : Ieee1284Peripheral(new Ieee1284Opti
     protected override bool IsReady => true;
     protected override ReadOnlySpan<byte> ReverseData => _reverse;
 
+    /// <summary>Runs when it has been plugged in.</summary>
+    public Action? OnConnected { get; set; }
+
+    public override void Connect(IParallelHost host)
+    {
+        base.Connect(host);
+        OnConnected?.Invoke();
+    }
+
     public void Offer(params byte[] bytes)
     {
         _reverse = [.. _reverse, .. bytes];
