@@ -23,7 +23,9 @@ public sealed class DeviceRegion : IDisposable
     /// <summary>The file to map; null when nothing may be mapped.</summary>
     public FileDescriptor? File { get; }
 
-    /// <summary>Maps one of <see cref="MappableAreas"/>. Throws <see cref="TransportException"/>, and <see cref="InvalidOperationException"/> without a file.</summary>
+    /// <summary>
+    /// Maps one of <see cref="MappableAreas"/>. Throws <see cref="TransportException"/>, and <see cref="InvalidOperationException"/> without a file.
+    /// </summary>
     public MappedMemory Map(SparseArea area)
     {
         if (File is null)

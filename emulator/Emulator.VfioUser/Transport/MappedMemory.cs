@@ -43,7 +43,7 @@ public sealed class MappedMemory : SafeHandle
     /// <summary>The file is sealed against shrinking, so no access to this mapping can fault.</summary>
     public bool CannotShrink { get; }
 
-    /// <summary>All bytes, when there are less than 2 GiB. Throws <see cref="ObjectDisposedException"/> and <see cref="ArgumentOutOfRangeException"/>.</summary>
+    /// <summary>All bytes, when there are less than 2 GiB. Throws <see cref="ObjectDisposedException"/> and <see cref="InvalidOperationException"/>.</summary>
     public Span<byte> Span => GetSpan(0, Length <= int.MaxValue ? (int)Length : throw new InvalidOperationException("More than 2 GiB: use GetSpan."));
 
     /// <summary>

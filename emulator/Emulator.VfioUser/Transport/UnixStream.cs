@@ -114,7 +114,7 @@ public sealed class UnixStream : IDisposable
     /// </summary>
     public void SetReceiveTimeout(TimeSpan timeout) => SetTimeout(LibC.SO_RCVTIMEO, timeout);
 
-    /// <summary>Makes <see cref="Send(ReadOnlySpan{byte}, ReadOnlySpan{byte}, ReadOnlySpan{int})"/> fail with ETIMEDOUT after this long; zero or less waits without end.</summary>
+    /// <summary>Makes a blocking send fail with ETIMEDOUT after this long; zero or less waits without end.</summary>
     public void SetSendTimeout(TimeSpan timeout) => SetTimeout(LibC.SO_SNDTIMEO, timeout);
 
     /// <summary>

@@ -347,13 +347,8 @@ public sealed class ClientAccessTests
     public void Any_command_can_be_called_and_its_descriptors_belong_to_the_caller()
     {
         using EventFd sent = EventFd.Create();
-        using ScriptedPeer peer = ScriptedPeer.Start(p =>
-        {
-            for (int i = 0; i < 9; i++)
-            {
-                p.Reply(p.Expect(Command.DeviceGetRegionIoFds), new RegionIoFds(16, 0, 0, 0), default, sent.Handle.Number, sent.Handle.Number);
-            }
-        });
+        using ScriptedPeer peer = ScriptedPeer.Start(p => p.Repeat(() => p.Reply(
+                p.Expect(Command.DeviceGetRegionIoFds), new RegionIoFds(16, 0, 0, 0), default, sent.Handle.Number, sent.Handle.Number)));
         using VfioUserClient client = peer.Connect(Patient);
         int growth = OpenFiles.Growth(8, () =>
         {
@@ -362,6 +357,7 @@ public sealed class ClientAccessTests
             Assert.That(reply.Descriptors, Has.Count.EqualTo(2));
         });
         Assert.That(growth, Is.LessThanOrEqualTo(0));
+        client.Dispose();
         peer.Finish();
     }
 

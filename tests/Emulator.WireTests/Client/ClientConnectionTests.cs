@@ -155,11 +155,10 @@ public sealed class ClientConnectionTests
     {
         using EventFd sent = EventFd.Create();
         int fd = sent.Handle.Number;
-        const int Rounds = 9;
         byte[] memory = new byte[16];
         using ScriptedPeer peer = ScriptedPeer.Start(p =>
         {
-            for (int i = 0; i < Rounds; i++)
+            p.Repeat(() =>
             {
                 MessageHeader first = p.Expect(Command.RegionRead, out byte[] payload);
                 MessageHeader second = p.Expect(Command.RegionRead);
@@ -175,10 +174,10 @@ public sealed class ClientConnectionTests
                 p.Reply(p.Expect(Command.DeviceGetRegionInfo), new RegionInfo(32, RegionInfoFlags.Read, 0, 0, 16, 0), default, fd, fd);
                 p.Reply(
                     p.Expect(Command.DeviceGetRegionInfo), new RegionInfo(32, RegionInfoFlags.MemoryMap, 0, 0, 16, 0), default, fd, fd);
-            }
+            });
         });
         using VfioUserClient client = peer.Connect(Patient);
-        int growth = OpenFiles.Growth(Rounds - 1, () =>
+        int growth = OpenFiles.Growth(8, () =>
         {
             PendingReply first = client.BeginRead(0, 0, 1);
             PendingReply second = client.BeginRead(0, 0, 1);
@@ -190,6 +189,7 @@ public sealed class ClientConnectionTests
             client.GetRegionInfo(0).Dispose();
         });
         Assert.That(growth, Is.LessThanOrEqualTo(0));
+        client.Dispose();
         peer.Finish();
     }
 

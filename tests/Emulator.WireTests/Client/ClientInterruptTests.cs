@@ -65,17 +65,18 @@ public sealed class ClientInterruptTests
     {
         using ScriptedPeer peer = ScriptedPeer.Start(p =>
         {
-            for (int i = 0; i < 9; i++)
+            p.Repeat(() =>
             {
                 MessageHeader request = p.Receive(out _, out FileDescriptor[] descriptors);
                 Array.ForEach(descriptors, descriptor => descriptor.Dispose());
                 p.Send(request.ToErrorReply(Errno.EINVAL));
-            }
+            });
         });
         using VfioUserClient client = peer.Connect(Patient);
         Assert.That(
             OpenFiles.Growth(8, () => Assert.That(() => client.AttachInterrupt(0), Throws.TypeOf<VfioUserException>())),
             Is.LessThanOrEqualTo(0));
+        client.Dispose();
         peer.Finish();
     }
 }

@@ -121,6 +121,15 @@ internal sealed class ScriptedPeer : IDisposable
         Reply(request, answer.AsSpan(0, length), fds);
     }
 
+    /// <summary>Plays a part of the script again and again, until the client leaves instead of starting another round.</summary>
+    public void Repeat(Action round)
+    {
+        while (_reader.BufferedBytes > 0 || _reader.Fill(wait: true) > 0)
+        {
+            round();
+        }
+    }
+
     /// <summary>Waits for the client to close.</summary>
     public void ExpectClose()
     {

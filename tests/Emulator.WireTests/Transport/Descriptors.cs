@@ -1,0 +1,33 @@
+using System.Runtime.InteropServices;
+
+namespace Emulator.WireTests.Transport;
+
+/// <summary>Descriptors of files and pipes, as a peer might pass them.</summary>
+internal static class Descriptors
+{
+    /// <summary>Opens a file and gives the descriptor away.</summary>
+    public static int Open(string path, FileAccess access)
+    {
+        int fd = NativeOpen(path, access == FileAccess.Read ? 0 : 2);
+        return fd >= 0 ? fd : throw new IOException($"{path}: {Marshal.GetLastPInvokeErrorMessage()}");
+    }
+
+    /// <summary>A blocking eventfd, as some clients make them; the product makes only others.</summary>
+    public static int BlockingEventFd()
+    {
+        int fd = NativeEventFd(0, 0);
+        return fd >= 0 ? fd : throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+    }
+
+    /// <summary>Adds to an eventfd's counter.</summary>
+    public static bool Add(int eventFd, ulong value) => NativeWrite(eventFd, BitConverter.GetBytes(value), sizeof(ulong)) == sizeof(ulong);
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern int NativeOpen([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
+
+    [DllImport("libc", EntryPoint = "eventfd", SetLastError = true)]
+    private static extern int NativeEventFd(uint initial, int flags);
+
+    [DllImport("libc", EntryPoint = "write", SetLastError = true)]
+    private static extern nint NativeWrite(int fd, byte[] bytes, nuint count);
+}

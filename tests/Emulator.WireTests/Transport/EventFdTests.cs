@@ -1,0 +1,108 @@
+using Emulator.VfioUser.Transport;
+
+namespace Emulator.WireTests.Transport;
+
+[TestFixture, Category("Wire")]
+public sealed class EventFdTests
+{
+    // The counter's largest value: 2^64 - 2.
+    private const ulong Full = ulong.MaxValue - 1;
+
+    [Test]
+    public void Signals_are_counted_and_drained_at_once()
+    {
+        using EventFd one = EventFd.Create();
+        Assert.That(one.TryDrain(), Is.False);
+        one.Signal();
+        one.Signal();
+        Assert.That(one.Wait(TimeSpan.Zero), Is.True);
+        Assert.That(one.TryDrain(out ulong count), Is.True);
+        Assert.That(count, Is.EqualTo(2));
+        Assert.That(one.Wait(TimeSpan.Zero), Is.False);
+    }
+
+    [Test]
+    public void An_adopted_eventfd_is_the_same_counter()
+    {
+        using EventFd one = EventFd.Create();
+        using EventFd other = EventFd.TryAdopt(one.Handle.Duplicate())!;
+        other.Signal();
+        Assert.That(one.TryDrain(), Is.True);
+    }
+
+    [Test]
+    public void A_full_counter_is_left_full_and_nobody_waits()
+    {
+        using EventFd one = EventFd.Create();
+        Assert.That(Descriptors.Add(one.Handle.Number, Full), Is.True);
+        Assert.That(one.Signal(), Is.True);
+        Assert.That(one.TryDrain(out ulong count), Is.True);
+        Assert.That(count, Is.EqualTo(Full));
+    }
+
+    [Test]
+    public void A_blocking_eventfd_of_a_peer_makes_nobody_wait_either()
+    {
+        using EventFd one = EventFd.TryAdopt(new FileDescriptor(Descriptors.BlockingEventFd()))!;
+        Assert.That(one.TryDrain(), Is.False, "empty");
+        Assert.That(one.Signal(), Is.True);
+        Assert.That(one.TryDrain(out ulong count), Is.True);
+        Assert.That(count, Is.EqualTo(1));
+        Assert.That(Descriptors.Add(one.Handle.Number, Full), Is.True);
+        Assert.That(one.Signal(), Is.True, "full");
+        Assert.That(one.TryDrain(out count), Is.True);
+        Assert.That(count, Is.EqualTo(Full));
+    }
+
+    [Test]
+    public void What_is_not_an_eventfd_is_refused_and_closed()
+    {
+        int growth = OpenFiles.Growth(4, () =>
+        {
+            using SharedMemory memory = SharedMemory.Create("test", 4096);
+            Assert.That(EventFd.TryAdopt(memory.Handle.Duplicate()), Is.Null);
+            (UnixStream local, FileDescriptor remote) = UnixStream.CreatePair();
+            Assert.That(EventFd.TryAdopt(remote), Is.Null);
+            Assert.That(remote.IsClosed, Is.True);
+            local.Dispose();
+            Assert.That(EventFd.TryAdopt(new FileDescriptor(Descriptors.Open("/dev/null", FileAccess.ReadWrite))), Is.Null);
+        });
+        Assert.That(growth, Is.LessThanOrEqualTo(0));
+    }
+
+    [Test]
+    public void Another_thread_ends_the_wait()
+    {
+        using EventFd one = EventFd.Create();
+        var signaller = new Thread(() => one.Signal());
+        signaller.Start();
+        Assert.That(one.Wait(TimeSpan.FromSeconds(30)), Is.True);
+        signaller.Join();
+    }
+
+    [Test]
+    public void After_disposal_signalling_throws()
+    {
+        EventFd one = EventFd.Create();
+        one.Dispose();
+        Assert.That(() => one.Signal(), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public void Signalling_and_draining_allocate_nothing()
+    {
+        using EventFd one = EventFd.Create();
+        long before = 0;
+        for (int i = 0; i < 200; i++)
+        {
+            if (i == 100)
+            {
+                before = GC.GetAllocatedBytesForCurrentThread();
+            }
+            one.Signal();
+            one.TryDrain();
+            one.TryDrain();
+        }
+        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+    }
+}
