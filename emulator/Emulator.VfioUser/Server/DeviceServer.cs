@@ -86,7 +86,7 @@ public sealed class DeviceServer : IDisposable
         _poller.Add(_slot.Wake.Handle, PollEvents.Readable);
         _poller.Add(_listener.Handle, PollEvents.Readable);
         // The other slots fill and empty as clients come and go.
-        for (int i = ClientSlot; i < SlotCount; i++) _poller.Replace(_poller.Add(_slot.Wake.Handle, PollEvents.None), null, PollEvents.None);
+        for (int i = ClientSlot; i < SlotCount; i++) _poller.Add(null, PollEvents.None);
         _slot.RealTime.Latch();
         Function.Reset(ResetKind.PowerOn);
         _thread.Start();

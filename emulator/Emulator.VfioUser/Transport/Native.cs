@@ -36,6 +36,11 @@ internal static unsafe partial class LibC
     internal const int LOCK_NB = 4;
     internal const int LOCK_UN = 8;
 
+    internal const int EPOLL_CLOEXEC = 0x80000;
+    internal const int EPOLL_CTL_ADD = 1;
+    internal const int EPOLL_CTL_DEL = 2;
+    internal const int EPOLL_CTL_MOD = 3;
+
     internal const int EFD_CLOEXEC = 0x80000;
     internal const int EFD_NONBLOCK = 0x800;
     internal const uint MFD_CLOEXEC = 1;
@@ -82,6 +87,12 @@ internal static unsafe partial class LibC
         internal int Level;
         internal int Type;
     }
+
+    /// <summary>Bytes of struct epoll_event, u32 events and 64 bits of data: packed on x86-64 alone.</summary>
+    internal static readonly int EpollEventSize = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+
+    /// <summary>Where its data is.</summary>
+    internal static readonly int EpollDataOffset = EpollEventSize - sizeof(ulong);
 
     /// <summary>struct pollfd.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -176,6 +187,18 @@ internal static unsafe partial class LibC
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int ppoll(PollFd* fds, nuint count, TimeSpec* timeout, void* signalMask);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_create1(int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_ctl(FileDescriptor epoll, int operation, FileDescriptor descriptor, byte* epollEvent);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_wait(FileDescriptor epoll, byte* events, int count, int milliseconds);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int epoll_pwait2(FileDescriptor epoll, byte* events, int count, TimeSpec* timeout, void* signalMask);
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int eventfd(uint initial, int flags);
