@@ -102,15 +102,14 @@ public sealed class TraceRecorder : IDisposable
 
     private static string OneLine(Exception e) => e.Message.ReplaceLineEndings(" ");
 
-    // Wakes the writer before its time. Not on the common path: a device calls it once in half a ring.
+    // Wakes the writer before its time. Not on the common path: a device calls it once in half a ring. It never waits for
+    // the lock: a writer that holds it is awake, or about to sleep for one interval; a device whose ring is full asks again.
     private void Hurry()
     {
-        if (_stopped) return;
-        lock (_sleep)
-        {
-            _hurried = true;
-            Monitor.Pulse(_sleep);
-        }
+        if (_stopped || !Monitor.TryEnter(_sleep)) return;
+        _hurried = true;
+        Monitor.Pulse(_sleep);
+        Monitor.Exit(_sleep);
     }
 
     private void Sleep()
