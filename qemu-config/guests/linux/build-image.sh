@@ -88,7 +88,7 @@ unpack_kernel() {
         *) return 1 ;;
     esac
     ensure_packages "$unpack:${unpack/%xz/xz-utils}"
-    tail -c "+$((offset + 1))" "$1" | head -c "$length" | "$unpack" -dc >"$2" 2>/dev/null
+    head -c "$((offset + length))" "$1" | tail -c "$length" | "$unpack" -dc >"$2"
 }
 
 build() {
