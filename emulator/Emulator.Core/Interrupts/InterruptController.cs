@@ -86,7 +86,7 @@ public sealed class InterruptController
         if (_mode != InterruptKind.Intx) Send(vector, isPulse: true);
     }
 
-    /// <summary>The slot's call: a vector got a route, so what is pending there can go.</summary>
+    /// <summary>The slot's call: a vector got or lost a route, so what is pending can go, or another mode is in use.</summary>
     public void RouteAttached(InterruptKind kind)
     {
         if (kind != InterruptKind.Intx) Refresh();

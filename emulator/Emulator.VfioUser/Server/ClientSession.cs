@@ -427,7 +427,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
 
     private void DeviceReset(in MessageHeader header)
     {
-        _slot.DmaMessages.Abort();
+        // Cancels queued transfers, too; the one whose message is under way ends, aborted, when its reply comes.
         _function.Reset(ResetKind.Bus);
         ReplyStatus(header, 0);
     }

@@ -14,7 +14,7 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
     private readonly int[] _attached = new int[IrqIndex.Count];
     private bool _level;
 
-    /// <summary>Told when vectors of a kind got routes, to deliver what is pending.</summary>
+    /// <summary>Told when vectors of a kind got or lost routes: what is pending can go, or INTx is in use again.</summary>
     public Action<InterruptKind>? RouteAttached { get; set; }
 
     /// <summary>The client's resample descriptor: readable means unmask INTx. Null without one.</summary>
@@ -137,6 +137,8 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
             Drop(index, i);
             _vectors[index][i].Masked = false;
         }
+        // Without vectors in use the function goes back to INTx.
+        if (index is IrqIndex.Msi or IrqIndex.MsiX) RouteAttached?.Invoke((InterruptKind)index);
         if (index != IrqIndex.Intx) return;
         Resample?.Dispose();
         Resample = null;
