@@ -183,14 +183,21 @@ public sealed class ContosoIndexedRegisters : RegisterBank
         Events = Add("EVENTS", 0x4a, 2, "Sensor events; reading clears them all. A bit that rises sets CAUSE.SENSOR.")
             .Bits(2, 0, "BUMP", ReadToClear, out BumpEvents, summary: "0: front left, 1: front right, 2: rear bumper was pressed.")
             .Bit(3, "NEAR", ReadToClear, out NearEvent, summary: "The front echo time fell below NEARLIM.");
-        NearLimit = Add("NEARLIM", 0x4c, 2, "Front echo time that counts as near.").Bits(15, 0, "US", ReadWrite, out NearMicroseconds, summary: "Microseconds; 0 is off.");
+        NearLimit = Add("NEARLIM", 0x4c, 2, "Front echo time that counts as near.")
+            .Bits(15, 0, "US", ReadWrite, out NearMicroseconds, summary: "Microseconds; 0 is off.");
         BatteryLevel = Add("BATADC", 0x50, 2, "Battery converter.").Bits(9, 0, "LEVEL", ReadOnly, out BatteryAdc, 1023, "1023 is full.");
-        BatteryLow = Add("BATLOW", 0x52, 2, "Low threshold; falling to it sets CAUSE.BATTERY.").Bits(9, 0, "LEVEL", ReadWrite, out LowAdc, 205);
-        BatteryCritical = Add("BATCRIT", 0x54, 2, "Critical threshold; falling to it sets CAUSE.BATTERY.").Bits(9, 0, "LEVEL", ReadWrite, out CriticalAdc, 51);
+        BatteryLow = Add("BATLOW", 0x52, 2, "Low threshold; falling to it sets CAUSE.BATTERY.")
+            .Bits(9, 0, "LEVEL", ReadWrite, out LowAdc, 205);
+        BatteryCritical = Add("BATCRIT", 0x54, 2, "Critical threshold; falling to it sets CAUSE.BATTERY.")
+            .Bits(9, 0, "LEVEL", ReadWrite, out CriticalAdc, 51);
         Light = Add("LIGHT", 0x60, 2, "Light.").Bits(15, 0, "RGB565", ReadWrite, out LightColour, summary: "Red 15:11, green 10:5, blue 4:0.");
-        Watchdog = Add("WDOG", 0x70, 2, "Watchdog period. A write starts the watchdog anew.").Bits(15, 0, "CS", ReadWrite, out WatchdogTicks, summary: "Units of 10 ms; 0 is off.");
-        Serial = AddArray("SERIAL", 0x80, 2, 8, 2, r => r.Bits(15, 0, "CHARS", ReadOnly), "Serial number: 16 ASCII characters, two a word, the first in bits 7:0.");
-        Telemetry = AddArray("TELE", 0xa0, 2, 2, 2, r => r.Bits(15, 0, "ADDRESS", ReadWrite), "Guest address of the telemetry block: low, high half. Multiple of 64; 0 is off.");
-        TelemetryPeriod = Add("TELEPER", 0xa4, 2, "Telemetry period while moving or running.").Bits(15, 0, "CS", ReadWrite, out TelemetryTicks, summary: "Units of 10 ms; 0 is off.");
+        Watchdog = Add("WDOG", 0x70, 2, "Watchdog period. A write starts the watchdog anew.")
+            .Bits(15, 0, "CS", ReadWrite, out WatchdogTicks, summary: "Units of 10 ms; 0 is off.");
+        Serial = AddArray("SERIAL", 0x80, 2, 8, 2, r => r.Bits(15, 0, "CHARS", ReadOnly),
+            "Serial number: 16 ASCII characters, two a word, the first in bits 7:0.");
+        Telemetry = AddArray("TELE", 0xa0, 2, 2, 2, r => r.Bits(15, 0, "ADDRESS", ReadWrite),
+            "Guest address of the telemetry block: low, high half. Multiple of 64; 0 is off.");
+        TelemetryPeriod = Add("TELEPER", 0xa4, 2, "Telemetry period while moving or running.")
+            .Bits(15, 0, "CS", ReadWrite, out TelemetryTicks, summary: "Units of 10 ms; 0 is off.");
     }
 }

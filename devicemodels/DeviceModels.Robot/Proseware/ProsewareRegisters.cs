@@ -173,8 +173,10 @@ public sealed class ProsewareRegisters : RegisterBank
         ResultValue = Add("RESULT_VALUE", 0x50, 4, "How far the last mailbox motion went.")
             .Bits(31, 0, "VALUE", ReadOnly, out ResultDetail, summary: "DRIVE: mm, signed. TURN: tenths of a degree, signed. Otherwise 0.");
 
-        OdometerLeft = Add("ODO_L", 0x60, 4, "Left wheel odometer.").Bits(31, 0, "MM", ReadOnly, out OdometerLeftValue, summary: "mm, signed.");
-        OdometerRight = Add("ODO_R", 0x64, 4, "Right wheel odometer.").Bits(31, 0, "MM", ReadOnly, out OdometerRightValue, summary: "mm, signed.");
+        OdometerLeft = Add("ODO_L", 0x60, 4, "Left wheel odometer.")
+            .Bits(31, 0, "MM", ReadOnly, out OdometerLeftValue, summary: "mm, signed.");
+        OdometerRight = Add("ODO_R", 0x64, 4, "Right wheel odometer.")
+            .Bits(31, 0, "MM", ReadOnly, out OdometerRightValue, summary: "mm, signed.");
         Heading = Add("HEADING", 0x68, 4, "Gyroscope.")
             .Bits(15, 0, "TENTHS", ReadOnly, out HeadingTenths, summary: "Tenths of a degree, 0 to 3599, counter-clockwise from the arena's x axis.");
         Speed = Add("SPEED", 0x6c, 4, "Wheel speeds now.")
@@ -195,7 +197,8 @@ public sealed class ProsewareRegisters : RegisterBank
         Led = Add("LED", 0x88, 4, "Light.").Bits(23, 0, "RGB", ReadWrite, out LedColour, summary: "Red 23:16, green 15:8, blue 7:0.");
         WatchdogPeriod = Add("WDT_PERIOD", 0x90, 4, "Watchdog period. A write starts the watchdog anew.")
             .Bits(15, 0, "MS", ReadWrite, out WatchdogMilliseconds, summary: "Milliseconds; 0 is off.");
-        WatchdogFeed = Add("WDT_FEED", 0x94, 4, "Feeds the watchdog.").Bits(15, 0, "KEY", WriteOnly, out FeedValue, summary: "0x600d; anything else is ignored.");
+        WatchdogFeed = Add("WDT_FEED", 0x94, 4, "Feeds the watchdog.")
+            .Bits(15, 0, "KEY", WriteOnly, out FeedValue, summary: "0x600d; anything else is ignored.");
 
         RingBase = Add("RING_BASE", 0x100, 8, "Guest address of the ring; writable while RING_CTRL.RUN is 0.")
             .Bits(63, 6, "ADDRESS", ReadWrite, out RingAddress, summary: "Multiple of 64.");
