@@ -1,4 +1,5 @@
 using DeviceModels.ParallelPort;
+using DeviceModels.Robot;
 using DeviceModels.Scratch;
 using Emulator.Models;
 using Emulator.Pci;
@@ -13,7 +14,7 @@ namespace DeviceModels.Tests;
 [Category("Unit")]
 public sealed class EveryModelTests
 {
-    private static IEnumerable<DeviceModel> Models => [.. ParallelPortModels.All, .. ScratchModels.All];
+    private static IEnumerable<DeviceModel> Models => [.. ParallelPortModels.All, .. RobotModels.All, .. ScratchModels.All];
 
     private static IEnumerable<TestCaseData> ModelCases => Models.Select(model => new TestCaseData(model).SetArgDisplayNames(model.Name));
 

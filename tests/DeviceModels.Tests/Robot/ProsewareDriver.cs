@@ -102,7 +102,8 @@ internal sealed class ProsewareDriver
         _head = (_head + 1) % QueueSize;
         if (_head == 0) _phase = !_phase;
         if (acknowledge) Bar.Write32(CqHead, (uint)_head);
-        return (last & 0xffff, last >> 16 & 0xff, last >> 24 & 0x7f, BinaryPrimitives.ReadInt32LittleEndian(at), BinaryPrimitives.ReadUInt32LittleEndian(at[4..]));
+        uint time = BinaryPrimitives.ReadUInt32LittleEndian(at[4..]);
+        return (last & 0xffff, last >> 16 & 0xff, last >> 24 & 0x7f, BinaryPrimitives.ReadInt32LittleEndian(at), time);
     }
 
     public uint RingError => Bar.Read32(RingStatus) >> 8 & 0xff;
