@@ -51,7 +51,7 @@ public sealed class TraceFilter
 
     public TraceKinds Kinds { get; init; } = TraceKinds.All;
 
-    /// <summary>The kind of an entry; <see cref="TraceKinds.None"/> for one this version does not know, which only <see cref="TraceKinds.All"/> shows.</summary>
+    /// <summary>The kind of an entry; <see cref="TraceKinds.None"/> for one unknown to this version, which only <see cref="TraceKinds.All"/> shows.</summary>
     public static TraceKinds KindOf(in TraceEntry entry)
     {
         if (entry.Remark is not null) return TraceKinds.Remark;

@@ -65,7 +65,7 @@ public sealed class TraceRecorder : IDisposable
         long startNs = TraceClock.Nanoseconds(_started, deviceTimeZero ?? Stopwatch.GetTimestamp());
         byte[] description = DescriptionJson.Write(DeviceDescription.Of(deviceName, model, function, startNs));
         if (description.Length > TraceFormat.MaxDeviceBytes)
-            throw new ArgumentException($"The description of '{deviceName}' is longer than the {TraceFormat.MaxDeviceBytes} bytes a trace holds.", nameof(function));
+            throw new ArgumentException($"The description of '{deviceName}' exceeds the {TraceFormat.MaxDeviceBytes} bytes a trace holds.", nameof(function));
         lock (_attaching)
         {
             ObjectDisposedException.ThrowIf(_closing, this);

@@ -8,7 +8,8 @@ namespace Emulator.Tests.Tracing;
 [Category("Unit")]
 public sealed class FilterTests
 {
-    private static readonly TracedDevice First = TracedDevice.Of("lp0", "test-card", TestCard.Detached()), Second = TracedDevice.Of("lp1", "test-card", TestCard.Detached());
+    private static readonly TracedDevice First = TracedDevice.Of("lp0", "test-card", TestCard.Detached());
+    private static readonly TracedDevice Second = TracedDevice.Of("lp1", "test-card", TestCard.Detached());
 
     private static TraceEntry Entry(DeviceEvent e, TracedDevice? device = null) => new(device ?? First, e.Time, e, null);
 

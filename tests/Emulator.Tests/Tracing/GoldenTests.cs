@@ -50,7 +50,8 @@ public sealed class GoldenTests
         var trace = TraceCapture.Attach(card, "card");
         host.Plug(card);
         host.Bar(0).Write8(0, 0x41);
-        Assert.That(TraceText.Normalise(trace.Render(fold: true, new TraceFilter { Kinds = TraceKinds.Write })), Is.EqualTo("card  W       BAR0 SPP.DATA               0x41\n"));
+        string writes = trace.Render(fold: true, new TraceFilter { Kinds = TraceKinds.Write });
+        Assert.That(TraceText.Normalise(writes), Is.EqualTo("card  W       BAR0 SPP.DATA               0x41\n"));
         trace.Clear();
         Assert.That(trace.Text, Is.Empty);
     }

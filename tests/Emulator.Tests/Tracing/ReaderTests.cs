@@ -14,7 +14,11 @@ public sealed class ReaderTests
     private const int PreambleBytes = 24, HeaderBytes = 16;
 
     private const string SmallDevice =
-        """{"name":"d","model":"m","startNs":0,"identity":{"vendor":1,"device":2,"classCode":3,"revision":0,"subsystemVendor":0,"subsystem":0,"interruptPin":1},"bars":[],"banks":[{"name":"CONFIG","length":256,"registers":[]}],"configuration":0}""";
+        """
+        {"name":"d","model":"m","startNs":0,
+        "identity":{"vendor":1,"device":2,"classCode":3,"revision":0,"subsystemVendor":0,"subsystem":0,"interruptPin":1},
+        "bars":[],"banks":[{"name":"CONFIG","length":256,"registers":[]}],"configuration":0}
+        """;
 
     private static byte[] Preamble(ushort major = 1, ushort minor = 0, long started = 0)
     {
@@ -50,24 +54,42 @@ public sealed class ReaderTests
 
     private static byte[] End() => Chunk("END ", []);
 
+    private static TestCaseData Refused(string name, byte[] file, string says) => new TestCaseData(file, says).SetName(name);
+
     private static readonly TestCaseData[] Foreign =
     [
-        new TestCaseData((byte[])[], "holds no trace: it ends after 0 bytes").SetName("An_empty_file"),
-        new TestCaseData("MZ\u0090"u8.ToArray(), "is not a trace").SetName("Another_kind_of_file"),
-        new TestCaseData(Preamble()[..8], "holds no trace: it ends after 8 bytes").SetName("A_file_that_ends_in_its_preamble"),
-        new TestCaseData(Preamble(major: 2), "is a trace of format 2.0; this emulator reads 1.x").SetName("A_newer_format"),
-        new TestCaseData(Preamble(started: -1), "damaged at byte 16").SetName("A_start_before_1970"),
-        new TestCaseData((byte[])[.. Preamble(), .. Chunk("\u0001\u0002\u0003\u0004", [])], "damaged at byte 24: 0x04030201 is no type of chunk").SetName("A_chunk_type_that_is_no_text"),
-        new TestCaseData((byte[])[.. Preamble(), .. Chunk("RECS", Record(0, 0))], "device 0 has events but no description").SetName("Records_of_an_unknown_device"),
-        new TestCaseData((byte[])[.. Preamble(), .. Chunk("RMRK", new byte[16], 3)], "device 3 has events but no description").SetName("A_remark_of_an_unknown_device"),
-        new TestCaseData((byte[])[.. Preamble(), .. Device(device: 1)], "device 1 is out of order").SetName("Devices_out_of_order"),
-        new TestCaseData((byte[])[.. Preamble(), .. Device(), .. Chunk("RECS", new byte[33])], "33 bytes of records are not a multiple of 32").SetName("Half_a_record"),
-        new TestCaseData((byte[])[.. Preamble(), .. Device(), .. Chunk("RECS", [])], "has 32 to 65536 bytes, not 0").SetName("No_records"),
-        new TestCaseData((byte[])[.. Preamble(), .. Device(), .. Chunk("RECS", new byte[32], length: 65568)], "has 32 to 65536 bytes, not 65568").SetName("Too_many_records"),
-        new TestCaseData((byte[])[.. Preamble(), .. Chunk("DEVI", new byte[2], length: uint.MaxValue)], "not 4294967295").SetName("A_huge_description"),
-        new TestCaseData((byte[])[.. Preamble(), .. Device(), .. Chunk("RMRK", new byte[15])], "has 16 to 8208 bytes, not 15").SetName("A_short_remark"),
-        new TestCaseData((byte[])[.. Preamble(), .. Chunk("END ", new byte[1])], "has 0 to 0 bytes, not 1").SetName("An_end_with_something_in_it"),
-        new TestCaseData((byte[])[.. Preamble(), .. Chunk("WHAT", [], length: uint.MaxValue)], "not 4294967295").SetName("A_huge_chunk_of_an_unknown_type"),
+        Refused("An_empty_file", [],
+            "holds no trace: it ends after 0 bytes"),
+        Refused("Another_kind_of_file", "MZ\u0090"u8.ToArray(),
+            "is not a trace"),
+        Refused("A_file_that_ends_in_its_preamble", Preamble()[..8],
+            "holds no trace: it ends after 8 bytes"),
+        Refused("A_newer_format", Preamble(major: 2),
+            "is a trace of format 2.0; this emulator reads 1.x"),
+        Refused("A_start_before_1970", Preamble(started: -1),
+            "damaged at byte 16"),
+        Refused("A_chunk_type_that_is_no_text", [.. Preamble(), .. Chunk("\u0001\u0002\u0003\u0004", [])],
+            "damaged at byte 24: 0x04030201 is no type of chunk"),
+        Refused("Records_of_an_unknown_device", [.. Preamble(), .. Chunk("RECS", Record(0, 0))],
+            "device 0 has events but no description"),
+        Refused("A_remark_of_an_unknown_device", [.. Preamble(), .. Chunk("RMRK", new byte[16], 3)],
+            "device 3 has events but no description"),
+        Refused("Devices_out_of_order", [.. Preamble(), .. Device(device: 1)],
+            "device 1 is out of order"),
+        Refused("Half_a_record", [.. Preamble(), .. Device(), .. Chunk("RECS", new byte[33])],
+            "33 bytes of records are not a multiple of 32"),
+        Refused("No_records", [.. Preamble(), .. Device(), .. Chunk("RECS", [])],
+            "has 32 to 65536 bytes, not 0"),
+        Refused("Too_many_records", [.. Preamble(), .. Device(), .. Chunk("RECS", new byte[32], length: 65568)],
+            "has 32 to 65536 bytes, not 65568"),
+        Refused("A_huge_description", [.. Preamble(), .. Chunk("DEVI", new byte[2], length: uint.MaxValue)],
+            "not 4294967295"),
+        Refused("A_short_remark", [.. Preamble(), .. Device(), .. Chunk("RMRK", new byte[15])],
+            "has 16 to 8208 bytes, not 15"),
+        Refused("An_end_with_something_in_it", [.. Preamble(), .. Chunk("END ", new byte[1])],
+            "has 0 to 0 bytes, not 1"),
+        Refused("A_huge_chunk_of_an_unknown_type", [.. Preamble(), .. Chunk("WHAT", [], length: uint.MaxValue)],
+            "not 4294967295"),
     ];
 
     [TestCaseSource(nameof(Foreign))]
@@ -90,18 +112,28 @@ public sealed class ReaderTests
     [TestCase("\"bars\":[]", "\"bars\":[null]", "BAR0 to BAR5")]
     [TestCase("\"bars\":[]", "\"bars\":[{\"index\":6,\"kind\":\"io\",\"size\":8,\"prefetchable\":false,\"windows\":[]}]", "BAR0 to BAR5")]
     [TestCase("\"bars\":[]", "\"bars\":[{\"index\":0,\"kind\":\"io\",\"size\":8,\"prefetchable\":false,\"windows\":[null]}]", "does not fit BAR0")]
-    [TestCase("\"bars\":[]", "\"bars\":[{\"index\":0,\"kind\":\"io\",\"size\":8,\"prefetchable\":false,\"windows\":[{\"offset\":4,\"length\":5,\"mappable\":false}]}]", "does not fit BAR0")]
-    [TestCase("\"bars\":[]", "\"bars\":[{\"index\":0,\"kind\":\"io\",\"size\":8,\"prefetchable\":false,\"windows\":[{\"offset\":0,\"length\":4,\"mappable\":false,\"bank\":7}]}]", "names bank 7")]
+    [TestCase(
+        "\"bars\":[]",
+        "\"bars\":[{\"index\":0,\"kind\":\"io\",\"size\":8,\"prefetchable\":false,\"windows\":[{\"offset\":4,\"length\":5,\"mappable\":false}]}]",
+        "does not fit BAR0")]
+    [TestCase(
+        "\"bars\":[]",
+        "\"bars\":[{\"index\":0,\"kind\":\"io\",\"size\":8,\"prefetchable\":false,\"windows\":[{\"offset\":0,\"length\":4,\"mappable\":false,\"bank\":7}]}]",
+        "names bank 7")]
     [TestCase("\"length\":256", "\"length\":-2147483648", "of -2147483648 bytes")]
     [TestCase("{\"name\":\"CONFIG\",\"length\":256,\"registers\":[]}", "null", "a bank that is null")]
     [TestCase("\"registers\":[]", "\"registers\":[null]", "does not fit bank 'CONFIG'")]
     [TestCase("\"registers\":[]", "\"registers\":[{\"name\":\"R\",\"offset\":0,\"size\":3,\"fields\":[]}]", "does not fit bank 'CONFIG'")]
     [TestCase("\"registers\":[]", "\"registers\":[{\"name\":\"R\",\"offset\":253,\"size\":4,\"fields\":[]}]", "does not fit bank 'CONFIG'")]
     [TestCase("\"registers\":[]", "\"registers\":[{\"name\":\"R\",\"offset\":0,\"size\":1,\"fields\":[null]}]", "does not fit register 'R'")]
-    [TestCase("\"registers\":[]", "\"registers\":[{\"name\":\"R\",\"offset\":0,\"size\":1,\"fields\":[{\"name\":\"F\",\"low\":7,\"width\":2,\"access\":\"RW\"}]}]", "does not fit register 'R'")]
     [TestCase(
         "\"registers\":[]",
-        "\"registers\":[{\"name\":\"R\",\"offset\":0,\"size\":1,\"fields\":[{\"name\":\"F\",\"low\":0,\"width\":2,\"access\":\"RW\"},{\"name\":\"G\",\"low\":1,\"width\":2,\"access\":\"RW\"}]}]",
+        "\"registers\":[{\"name\":\"R\",\"offset\":0,\"size\":1,\"fields\":[{\"name\":\"F\",\"low\":7,\"width\":2,\"access\":\"RW\"}]}]",
+        "does not fit register 'R'")]
+    [TestCase(
+        "\"registers\":[]",
+        "\"registers\":[{\"name\":\"R\",\"offset\":0,\"size\":1,\"fields\":[{\"name\":\"F\",\"low\":0,\"width\":2,\"access\":\"RW\"},"
+        + "{\"name\":\"G\",\"low\":1,\"width\":2,\"access\":\"RW\"}]}]",
         "overlap in register 'R'")]
     [TestCase(
         "\"registers\":[]",
@@ -190,7 +222,8 @@ public sealed class ReaderTests
         byte[] file = TestTrace.Record(recorder =>
         {
             long now = System.Diagnostics.Stopwatch.GetTimestamp(), second = System.Diagnostics.Stopwatch.Frequency;
-            IDeviceObserver early = recorder.Attach("early", "test-card", TestCard.Detached(), now), late = recorder.Attach("late", "test-card", TestCard.Detached(), now + (5 * second));
+            IDeviceObserver early = recorder.Attach("early", "test-card", TestCard.Detached(), now);
+            IDeviceObserver late = recorder.Attach("late", "test-card", TestCard.Detached(), now + (5 * second));
             late.OnEvent(Event(1_000_000_000, value: 6));
             early.OnEvent(Event(5_500_000_000, value: 5));
             early.OnEvent(Event(7_000_000_000, value: 7));
@@ -208,11 +241,14 @@ public sealed class ReaderTests
 
     [Test]
     public void A_file_that_is_not_there_is_named()
-        => Assert.That(() => TraceReader.Open("/nonexistent/lab.trace"), Throws.TypeOf<IOException>().With.Message.StartsWith("cannot read the trace '/nonexistent/lab.trace': "));
+        => Assert.That(
+            () => TraceReader.Open("/nonexistent/lab.trace"),
+            Throws.TypeOf<IOException>().With.Message.StartsWith("cannot read the trace '/nonexistent/lab.trace': "));
 
     [Test]
     public void Random_bytes_are_refused_and_never_crash()
-        => Prop.ForAll<byte[]>(bytes => ReadsOrRefuses(bytes) && ReadsOrRefuses([.. Preamble(), .. bytes]) && ReadsOrRefuses([.. Preamble(), .. Device(), .. bytes]))
+        => Prop.ForAll<byte[]>(bytes =>
+                ReadsOrRefuses(bytes) && ReadsOrRefuses([.. Preamble(), .. bytes]) && ReadsOrRefuses([.. Preamble(), .. Device(), .. bytes]))
             .Check(Config.QuickThrowOnFailure.WithMaxTest(300).WithQuietOnSuccess(true));
 
     [Test]

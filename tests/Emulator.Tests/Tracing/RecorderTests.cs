@@ -115,11 +115,16 @@ public sealed class RecorderTests
         byte[] file = Record(
             recorder =>
             {
-                Thread[] threads = [.. Enumerable.Range(0, Devices).Select(d => recorder.Attach($"card{d}", "test-card", TestCard.Detached())).Select(observer =>
-                    new Thread(() =>
+                Thread Device(int number)
+                {
+                    IDeviceObserver observer = recorder.Attach($"card{number}", "test-card", TestCard.Detached());
+                    return new Thread(() =>
                     {
                         for (int i = 0; i < Count; i++) observer.OnEvent(Event(i, value: (ulong)i));
-                    }))];
+                    });
+                }
+
+                Thread[] threads = [.. Enumerable.Range(0, Devices).Select(Device)];
                 foreach (Thread thread in threads) thread.Start();
                 foreach (Thread thread in threads) Assert.That(thread.Join(Limit));
             },

@@ -69,7 +69,8 @@ internal sealed class TestControl : RegisterBank
 /// <summary>Traces in memory.</summary>
 internal static class TestTrace
 {
-    public static DeviceEvent Event(long time, DeviceEventKind kind = DeviceEventKind.Write, ulong value = 0, ulong offset = 0, int region = 0, int length = 1, bool ok = true)
+    public static DeviceEvent Event(
+        long time, DeviceEventKind kind = DeviceEventKind.Write, ulong value = 0, ulong offset = 0, int region = 0, int length = 1, bool ok = true)
         => new(time, kind, (byte)region, ok, length, offset, value);
 
     /// <summary>What a recorder writes while <paramref name="record"/> runs.</summary>
