@@ -18,6 +18,7 @@ internal static class CommandLine
             RunCommand.Create(),
             ModelsCommand.Create(),
             RegsCommand.Create(),
+            ProbeCommand.Create(),
             SetCommand.Create(),
             TraceCommand.Create(),
             SchemaCommand.Create(),
