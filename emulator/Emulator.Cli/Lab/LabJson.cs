@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DeviceModels.ParallelPort.Peripherals;
 using DeviceModels.Scratch;
 
 namespace Emulator.Cli.Lab;
@@ -15,7 +16,7 @@ namespace Emulator.Cli.Lab;
     [
         typeof(LabEnumConverter<LabDecode>), typeof(LabEnumConverter<LabImage>), typeof(LabEnumConverter<LabMachine>), typeof(LabEnumConverter<LabAccelerator>),
         typeof(LabEnumConverter<ScratchBarKind>), typeof(LabEnumConverter<ScratchContent>), typeof(LabEnumConverter<ScratchMapping>),
-        typeof(LabEnumConverter<ScratchPin>),
+        typeof(LabEnumConverter<ScratchPin>), typeof(LabEnumConverter<LoopbackWiring>),
     ],
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(LabFile))]

@@ -19,13 +19,25 @@ internal sealed record ParallelPortLabDevice : LabDevice
     [Description("What is at the end of the cable. Default: nothing.")]
     public LabPeripheral? Peripheral { get; set; }
 
+    [Description("A file for a logic trace of all 17 lines of the cable (VCD, for GTKWave), from the current directory. Default: none.")]
+    public string? LogicTrace { get; set; }
+
     public override PciFunction Create(PciSlot slot, DeviceHost host)
-        => new ParallelPortCard(slot, new ParallelPortOptions(Ecp), Peripheral?.Create(host) ?? new NoPeripheral());
+    {
+        IParallelPeripheral peripheral = Peripheral?.Create(host) ?? new NoPeripheral();
+        if (LogicTrace is not null)
+        {
+            if (Path.GetDirectoryName(LogicTrace) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
+            peripheral = host.Own(new LogicTracer(peripheral, File.Create(LogicTrace)));
+        }
+        return new ParallelPortCard(slot, new ParallelPortOptions(Ecp), peripheral);
+    }
 }
 
 /// <summary>What is at the end of a parallel port's cable.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(LabPrinter), "printer")]
+[JsonDerivedType(typeof(LabLoopback), "loopback")]
 internal abstract record LabPeripheral
 {
     /// <exception cref="DeviceOptionsException">An option is wrong.</exception>
@@ -56,4 +68,13 @@ internal sealed record LabPrinter : LabPeripheral
         if (DeviceId is not null) options = options with { DeviceId = DeviceId };
         return new Printer(host.Own(new FilePrintSink(Folder, host.Printed, host.Report)), options);
     }
+}
+
+[Description("A loopback plug, as port testers use it.")]
+internal sealed record LabLoopback : LabPeripheral
+{
+    [Description("Which wires: data (Norton, PassMark: five data lines to the status lines) or control (CheckIt: one data and four control lines). Default: data.")]
+    public LoopbackWiring Wiring { get; set; }
+
+    public override IParallelPeripheral Create(DeviceHost host) => new LoopbackPlug(Wiring);
 }
