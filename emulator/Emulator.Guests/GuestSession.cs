@@ -216,7 +216,8 @@ public sealed class GuestSession : IAsyncDisposable
         _folder.Dispose();
     }
 
-    private static string KernelCommandLine(GuestOptions options)
+    /// <summary>The words our init understands, for these options.</summary>
+    public static string KernelCommandLine(GuestOptions options)
     {
         List<string> words = ["console=ttyS0"];
         if (options.Modules.Count > 0)

@@ -16,6 +16,8 @@ internal static class CommandLine
         var root = new RootCommand("Serves register-level models of PCI devices to QEMU over vfio-user, and shows what their drivers do.")
         {
             RunCommand.Create(),
+            BootCommand.Create(),
+            QemuCommand.Create(),
             ModelsCommand.Create(),
             RegsCommand.Create(),
             ProbeCommand.Create(),

@@ -110,8 +110,8 @@ internal sealed record LabDemonstration
     [Description("Shell commands run in the guest, in this order; one that fails ends the demonstration.")]
     public IReadOnlyList<string> Run { get; set; } = [];
 
-    [Description("Seconds after which the demonstration gives up. Default: 120.")]
-    public int TimeoutSeconds { get; set; } = 120;
+    [Description("Seconds after which the demonstration gives up. Default: 300.")]
+    public int TimeoutSeconds { get; set; } = 300;
 }
 
 internal sealed record LabPrint

@@ -13,6 +13,7 @@ internal sealed class RunningLab : IDisposable
     private readonly List<ServedDevice> _devices = [];
     private readonly ControlServer _control;
     private readonly LabTracing? _tracing;
+    private readonly long _started;
 
     /// <summary>Creates the devices and serves them; their sockets listen when this returns.</summary>
     /// <param name="source">The lab.</param>
@@ -23,10 +24,12 @@ internal sealed class RunningLab : IDisposable
     {
         Source = source;
         Folder = LabFolder.Of(source);
+        TraceFile = trace.File;
         // The control socket comes first: it is what a second run of the same lab stumbles over.
         _control = Serving(() => new ControlServer(Folder.Control, Answer));
         try
         {
+            _started = Stopwatch.GetTimestamp();
             _tracing = new LabTracing(trace, report);
             for (int i = 0; i < source.Lab.Devices.Count; i++) _devices.Add(Create(i, report));
             foreach (ServedDevice device in _devices) Serving(() => device.Server.Start());
@@ -42,6 +45,12 @@ internal sealed class RunningLab : IDisposable
     public LabSource Source { get; }
     public LabFolder Folder { get; }
     public IReadOnlyList<ServedDevice> Devices => _devices;
+
+    /// <summary>The file it is recorded to, or null.</summary>
+    public string? TraceFile { get; }
+
+    /// <summary>How long it has been recorded: the time a trace gives to what happens now.</summary>
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
 
     /// <summary>What each device is and where, with its switches as they are now.</summary>
     public IReadOnlyList<DeviceState> Describe() => [.. _devices.Select(Describe)];
