@@ -4,7 +4,10 @@ using Emulator.Turns;
 
 namespace Emulator.Testing;
 
-/// <summary>Guest RAM of a <see cref="FakePciHost"/>: one range from address 0. Queued transfers complete at the next <see cref="FakePciHost.Settle"/>.</summary>
+/// <summary>
+/// Guest RAM of a <see cref="FakePciHost"/>: one range from address 0. Queued transfers complete at the next
+/// <see cref="FakePciHost.Settle"/>.
+/// </summary>
 public sealed class FakeGuestMemory : IGuestMemory
 {
     private readonly byte[] _ram;
