@@ -10,8 +10,8 @@ namespace Emulator.VfioUser.Client;
 /// answered. A round trip is one sendmsg and one recvmsg, and register-sized accesses allocate nothing.
 /// </summary>
 /// <remarks>
-/// Requests that fail throw <see cref="VfioUserException"/>. After <see cref="VfioUserFailure.Disconnected"/> or
-/// <see cref="VfioUserFailure.ProtocolViolation"/> every further call throws the same.
+/// Requests that fail throw <see cref="VfioUserException"/>. After <see cref="VfioUserFailure.Disconnected"/>,
+/// <see cref="VfioUserFailure.ProtocolViolation"/> and a request that could not be sent in time, every further call throws the same.
 /// </remarks>
 public sealed partial class VfioUserClient : IDisposable
 {

@@ -7,7 +7,10 @@ public enum VfioUserFailure
 {
     /// <summary>The server answered with an error; the connection goes on.</summary>
     ErrorReply,
-    /// <summary>The server did not answer in time; the connection goes on, and a late answer is ignored.</summary>
+    /// <summary>
+    /// The server did not answer in time: the connection goes on, and a late answer is ignored. Or it took no bytes in time: then the connection
+    /// cannot be used further.
+    /// </summary>
     Timeout,
     /// <summary>The server closed the connection.</summary>
     Disconnected,

@@ -29,15 +29,14 @@ public sealed class MessageReader : IDisposable
     private readonly int _maximumMessageSize;
     private readonly int _maximumCapacity;
     private readonly int[] _fds;
-    private readonly long[] _fdPositions;
+
+    // Where in _buffer the last byte is that came with the descriptor: it belongs to the message around that byte.
+    private readonly int[] _fdPositions;
     private readonly int[] _delivered;
     private byte[] _buffer;
     private int _start;
     private int _end;
     private int _fdCount;
-
-    // Position in the stream of _buffer[0].
-    private long _origin;
 
     /// <summary>A reader that leaves <paramref name="stream"/> to the caller.</summary>
     /// <param name="stream">The socket.</param>
@@ -52,7 +51,7 @@ public sealed class MessageReader : IDisposable
         _maximumMessageSize = maximumMessageSize;
         _maximumCapacity = checked(maximumMessageSize + InitialCapacity);
         _fds = new int[maximumDescriptors];
-        _fdPositions = new long[maximumDescriptors];
+        _fdPositions = new int[maximumDescriptors];
         _delivered = new int[maximumDescriptors];
         _buffer = GC.AllocateUninitializedArray<byte>(InitialCapacity, pinned: true);
     }
@@ -72,7 +71,6 @@ public sealed class MessageReader : IDisposable
     {
         if (_start == _end)
         {
-            _origin += _start;
             _start = _end = 0;
         }
         else if (_buffer.Length - _end < LeastRoom)
@@ -88,7 +86,7 @@ public sealed class MessageReader : IDisposable
             // Descriptors belong to the message that holds the last byte of their receive: see UnixStream.
             for (int i = 0; i < fdCount; i++)
             {
-                _fdPositions[_fdCount++] = _origin + _end - 1;
+                _fdPositions[_fdCount++] = _end - 1;
             }
         }
         else
@@ -123,7 +121,7 @@ public sealed class MessageReader : IDisposable
         _start += size;
         if (_fdCount != 0)
         {
-            fds = TakeDescriptors(_origin + _start);
+            fds = TakeDescriptors(_start);
         }
         return ReadOutcome.Message;
     }
@@ -135,7 +133,7 @@ public sealed class MessageReader : IDisposable
         _fdCount = 0;
     }
 
-    private ReadOnlySpan<int> TakeDescriptors(long messageEnd)
+    private ReadOnlySpan<int> TakeDescriptors(int messageEnd)
     {
         int count = 0;
         while (count < _fdCount && _fdPositions[count] < messageEnd)
@@ -170,7 +168,10 @@ public sealed class MessageReader : IDisposable
         }
         _buffer.AsSpan(_start, buffered).CopyTo(target);
         _buffer = target;
-        _origin += _start;
+        for (int i = 0; i < _fdCount; i++)
+        {
+            _fdPositions[i] -= _start;
+        }
         _start = 0;
         _end = buffered;
     }

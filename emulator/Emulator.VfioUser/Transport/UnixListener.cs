@@ -47,7 +47,10 @@ public sealed class UnixListener : IDisposable
     /// </summary>
     /// <param name="path">The socket's path; 107 bytes at most once it is made absolute.</param>
     /// <param name="backlog">How many clients may wait to be accepted.</param>
-    public static UnixListener Bind(string path, int backlog = 4)
+    public static UnixListener Bind(string path, int backlog = 4) => Bind(path, backlog, LockTimeout);
+
+    /// <summary>As <see cref="Bind(string, int)"/>, waiting for another server that looks at the same folder only so long.</summary>
+    internal static UnixListener Bind(string path, int backlog, TimeSpan lockTimeout)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         if (path.Contains('\0', StringComparison.Ordinal) || path.EndsWith('/'))
@@ -63,7 +66,7 @@ public sealed class UnixListener : IDisposable
         FileDescriptor? socket = null;
         try
         {
-            Lock(folder, folderPath);
+            Lock(folder, folderPath, lockTimeout);
             RemoveStale(folder, name, fullPath, address);
             socket = CreateSocket(nonBlocking: true);
             BindAndListen(socket, address, fullPath, backlog);
@@ -149,7 +152,7 @@ public sealed class UnixListener : IDisposable
         }
         try
         {
-            Lock(_folder, System.IO.Path.GetDirectoryName(Path)!);
+            Lock(_folder, System.IO.Path.GetDirectoryName(Path)!, LockTimeout);
             if (TryIdentify(_folder, _name, out FileIdentity now, out _) && now == _identity)
             {
                 _ = LibC.unlinkat(_folder, _name, 0);
@@ -281,7 +284,7 @@ public sealed class UnixListener : IDisposable
     /// Between looking at a socket and binding or removing it, no second server may do the same. The folder itself is the lock, so that a killed
     /// server leaves nothing behind.
     /// </summary>
-    private static void Lock(FileDescriptor folder, string path)
+    private static void Lock(FileDescriptor folder, string path, TimeSpan timeout)
     {
         long started = Environment.TickCount64;
         while (LibC.flock(folder, LibC.LOCK_EX | LibC.LOCK_NB) != 0)
@@ -291,7 +294,7 @@ public sealed class UnixListener : IDisposable
             {
                 throw new TransportException($"lock the folder '{path}'", errno);
             }
-            if (TimeSpan.FromMilliseconds(Environment.TickCount64 - started) > LockTimeout)
+            if (TimeSpan.FromMilliseconds(Environment.TickCount64 - started) > timeout)
             {
                 throw new TransportException($"lock the folder '{path}'", Errno.EBUSY, "another process holds it: stop that, or choose another folder");
             }

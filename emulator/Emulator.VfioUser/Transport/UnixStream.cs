@@ -263,14 +263,8 @@ public sealed class UnixStream : IDisposable
                 int here = (int)((header->Length - ControlHeaderSize) / sizeof(int));
                 for (int i = 0; i < here; i++)
                 {
-                    if (count < fds.Length)
-                    {
-                        fds[count++] = data[i];
-                    }
-                    else
-                    {
-                        FileDescriptor.Close(data[i]);
-                    }
+                    // There is a place for each: the control length passed to the kernel has room for no more.
+                    fds[count++] = data[i];
                 }
             }
             nuint step = (header->Length + 7) & ~(nuint)7;

@@ -284,7 +284,7 @@ public sealed class ClientAccessTests
     }
 
     [TestCase("id", Description = "another request's id")]
-    [TestCase("stale", Description = "the id of the request before, answered again")]
+    [TestCase("stale", Description = "the id of the request before")]
     [TestCase("command", Description = "another command")]
     [TestCase("type", Description = "neither command nor reply")]
     [TestCase("size", Description = "smaller than a header")]
@@ -306,7 +306,7 @@ public sealed class ClientAccessTests
             MessageHeader wrong = fault switch
             {
                 "id" => right with { Id = (ushort)(right.Id + 1) },
-                "stale" => before.ToReply(0),
+                "stale" => right with { Id = before.Id },
                 "command" => right with { Command = Command.RegionWrite },
                 "type" => right with { Flags = (MessageFlags)2 },
                 "size" => right with { Size = 15 },

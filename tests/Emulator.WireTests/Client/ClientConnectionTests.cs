@@ -117,6 +117,7 @@ public sealed class ClientConnectionTests
             Assert.That(timedOut.Wait(Generous), Is.True);
             p.Reply(late);
             p.Reply(p.Expect(Command.DeviceGetInfo), new DeviceInfo(16, DeviceInfoFlags.Pci, 9, 5));
+            p.Repeat(() => p.Expect(Command.RegionRead));
         });
         using VfioUserClient client = peer.Connect(Patient);
 
@@ -127,6 +128,11 @@ public sealed class ClientConnectionTests
         client.Timeout = Generous;
         timedOut.Set();
         Assert.That(client.GetDeviceInfo().RegionCount, Is.EqualTo(9));
+        for (int i = 0; i < VfioUserClient.MaximumPending; i++)
+        {
+            Assert.That(() => client.BeginRead(0, 0, 1), Throws.Nothing, "the late answer gave its place back");
+        }
+        client.Dispose();
         peer.Finish();
     }
 

@@ -22,6 +22,12 @@ internal static class Descriptors
     /// <summary>Adds to an eventfd's counter.</summary>
     public static bool Add(int eventFd, ulong value) => NativeWrite(eventFd, BitConverter.GetBytes(value), sizeof(ulong)) == sizeof(ulong);
 
+    /// <summary>Locks an open file or folder as flock(2) does, for as long as the descriptor is open; false when it is locked already.</summary>
+    public static bool Lock(int fd) => NativeLock(fd, 2 | 4) == 0;
+
+    [DllImport("libc", EntryPoint = "flock", SetLastError = true)]
+    private static extern int NativeLock(int fd, int operation);
+
     [DllImport("libc", EntryPoint = "open", SetLastError = true)]
     private static extern int NativeOpen([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
 

@@ -139,6 +139,37 @@ public sealed class MessageReaderTests
     }
 
     [Test]
+    public void A_descriptor_with_the_first_byte_of_a_message_is_not_of_the_one_before()
+    {
+        byte[] second = Message(2, 4);
+        _sender.Send(Message(1, 3));
+        _sender.Send(second.AsSpan(0, 1), [_token.Handle.Number]);
+        Assert.That(_reader.Fill(wait: true), Is.EqualTo(16 + 3 + 1), "one receive brings both");
+        AssertNext(1, 3, 0);
+        _sender.Send(second.AsSpan(1));
+        AssertNext(2, 4, 1);
+    }
+
+    [Test]
+    public void A_descriptor_moves_with_its_message()
+    {
+        byte[] large = Message(2, 59_004);
+        _sender.Send([.. Message(1, 5_000), .. large.AsSpan(0, 1_000)]);
+        _reader.Fill(wait: true);
+        AssertNext(1, 5_000, 0);
+        // The buffer of 64 KiB fills almost to its end: what is there, with its descriptor, is moved before the rest is received.
+        _sender.Send(large.AsSpan(1_000, 58_000));
+        _sender.Send(large.AsSpan(59_000, 10), [_token.Handle.Number]);
+        while (_reader.BufferedBytes < 59_010)
+        {
+            Assert.That(_reader.Fill(wait: true), Is.Positive);
+        }
+        _sender.Send([.. large.AsSpan(59_010), .. Message(3, 1)]);
+        AssertNext(2, 59_004, 1);
+        AssertNext(3, 1, 0);
+    }
+
+    [Test]
     public void Messages_as_large_as_allowed_are_read_and_memory_for_the_next_is_reused()
     {
         var sender = new Thread(() =>

@@ -254,6 +254,20 @@ public sealed class UnixListenerTests
     }
 
     [Test]
+    public void While_another_server_looks_at_the_folder_nobody_binds_there()
+    {
+        using (var folder = new FileDescriptor(Descriptors.Open(_folder.Path, FileAccess.Read)))
+        {
+            Assert.That(Descriptors.Lock(folder.Number), Is.True);
+            TransportException error = Assert.Throws<TransportException>(() => UnixListener.Bind(SocketPath, 1, TimeSpan.Zero));
+            Assert.That(error.Errno, Is.EqualTo(Errno.EBUSY));
+            Assert.That(error.Message, Does.Contain(_folder.Path));
+        }
+        using UnixListener listener = UnixListener.Bind(SocketPath, 1, TimeSpan.Zero);
+        Assert.That(File.Exists(SocketPath), Is.True);
+    }
+
+    [Test]
     public void Connecting_where_nothing_is_says_what_to_do()
     {
         TransportException missing = Assert.Throws<TransportException>(() => UnixStream.Connect(SocketPath));
