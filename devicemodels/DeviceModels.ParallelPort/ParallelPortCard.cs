@@ -79,9 +79,13 @@ public sealed class ParallelPortCard : PciFunction, IParallelHost, IEcpPort
     /// <summary>Bytes in the ECP FIFO, 0 to 16; 0 without one.</summary>
     internal int FifoCount => _ecp?.Count ?? 0;
 
-    private static PciIdentity IdentityOf(ParallelPortOptions options) => options.Ecp
-        ? new PciIdentity(0x14db, 0x2120, 0x070101) { Revision = 1, SubsystemVendor = 0x14db, Subsystem = 0x2120 }
-        : new PciIdentity(0x9710, 0x9805, 0x070101) { Revision = 1, SubsystemVendor = 0x1000, Subsystem = 0x0010 };
+    private static PciIdentity IdentityOf(ParallelPortOptions options)
+    {
+        PciIdentity identity = options.Ecp
+            ? new PciIdentity(0x14db, 0x2120, 0x070101) { Revision = 1, SubsystemVendor = 0x14db, Subsystem = 0x2120 }
+            : new PciIdentity(0x9710, 0x9805, 0x070101) { Revision = 1, SubsystemVendor = 0x1000, Subsystem = 0x0010 };
+        return options.Interrupt ? identity : identity with { InterruptPin = 0 };
+    }
 
     private bool IsReverse => _ecp?.IsReverse ?? _registers.Direction.IsSet;
 
@@ -130,6 +134,7 @@ public sealed class ParallelPortCard : PciFunction, IParallelHost, IEcpPort
 
     private void PulseInterrupt()
     {
+        if (Identity.InterruptPin == 0) return;
         _interrupt.Level = true;
         _interruptEnd.Arm(InterruptPulse);
     }

@@ -16,6 +16,10 @@ internal sealed record ParallelPortLabDevice : LabDevice
     [Description("The card with the ECP block in BAR1 (identity 14db:2120) instead of the one with SPP and EPP only (9710:9805). Default: false.")]
     public bool Ecp { get; set; }
 
+    [Description("Wires the interrupt line. Default: false, so that drivers poll: Linux's interrupt handler touches no register, and without KVM QEMU "
+        + "keeps the line up until one is touched.")]
+    public bool Interrupt { get; set; }
+
     [Description("What is at the end of the cable. Default: nothing.")]
     public LabPeripheral? Peripheral { get; set; }
 
@@ -30,7 +34,7 @@ internal sealed record ParallelPortLabDevice : LabDevice
             if (Path.GetDirectoryName(LogicTrace) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
             peripheral = host.Own(new LogicTracer(peripheral, File.Create(LogicTrace)));
         }
-        return new ParallelPortCard(slot, new ParallelPortOptions(Ecp), peripheral);
+        return new ParallelPortCard(slot, new ParallelPortOptions(Ecp, Interrupt), peripheral);
     }
 }
 

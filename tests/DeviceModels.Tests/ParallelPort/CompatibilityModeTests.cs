@@ -1,6 +1,7 @@
 using System.Text;
 using DeviceModels.ParallelPort;
 using DeviceModels.ParallelPort.Peripherals;
+using Emulator.Testing;
 
 namespace DeviceModels.Tests.ParallelPort;
 
@@ -132,6 +133,18 @@ internal sealed class CompatibilityModeTests : ParallelPortFixture
         Port.Write8(Control, Idle);
         Assert.That(Host.IntxAsserted, Is.False);
         Assert.That(Port.Read8(Status) & NotInterrupt, Is.Not.Zero);
+    }
+
+    [Test]
+    public void Without_its_interrupt_wired_the_card_has_no_pin_and_remembers_the_edge_of_nACK_all_the_same()
+    {
+        Host = new FakePciHost();
+        Card = Host.Plug(new ParallelPortCard(Host.Slot, new ParallelPortOptions(Interrupt: false), new Printer(Sink)));
+        Assert.That(Host.Config.Read8(0x3d), Is.Zero);
+        Send((byte)'A', Idle | InterruptEnable);
+        Assert.That(Host.IntxRises, Is.Zero);
+        Assert.That(Host.Config.Read16(0x06) & 0x08, Is.Zero, "Interrupt Status");
+        Assert.That(Port.Read8(Status) & NotInterrupt, Is.Zero);
     }
 
     [Test]

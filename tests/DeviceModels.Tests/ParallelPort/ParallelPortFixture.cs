@@ -14,8 +14,8 @@ internal abstract class ParallelPortFixture
     protected const byte Idle = Init | SelectIn;
     protected const long Microsecond = 1_000, Millisecond = 1_000_000, Second = 1_000_000_000;
 
-    protected FakePciHost Host { get; private set; } = null!;
-    protected ParallelPortCard Card { get; private set; } = null!;
+    protected FakePciHost Host { get; set; } = null!;
+    protected ParallelPortCard Card { get; set; } = null!;
     protected MemoryPrintSink Sink { get; private set; } = null!;
     protected Printer Printer { get; private set; } = null!;
     protected TestRegion Port => Host.Bar(0);
