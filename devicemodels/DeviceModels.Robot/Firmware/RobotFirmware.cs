@@ -171,7 +171,7 @@ internal sealed class RobotFirmware
     }
 
     /// <summary>The charge in parts of <paramref name="scale"/>.</summary>
-    public int ReadBattery(int scale) => _battery.Read(scale, Math.Max(Time, _clock.Now));
+    public int ReadBattery(int scale) => _battery.Read(scale, _inTurn ? Time : Math.Max(Time, _clock.Now));
 
     /// <summary>A person changes the charge.</summary>
     public void SetBattery(int percent)

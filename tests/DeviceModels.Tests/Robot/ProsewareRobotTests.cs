@@ -23,10 +23,12 @@ public sealed class ProsewareRobotTests
         Assert.That(_driver.Bar.Read32(Battery), Is.EqualTo(100 | (8400 << 16)));
     }
 
-    [Test]
-    public void Driving_moves_the_robot_exactly_as_far_as_the_odometers_say([Values(1, 250, 499, -300)] int distance, [Values(1, 7, 500)] int speed)
+    [TestCase(1, 1)]
+    [TestCase(250, 7)]
+    [TestCase(499, 333)]
+    [TestCase(-300, 500)]
+    public void Driving_moves_the_robot_exactly_as_far_as_the_odometers_say(int distance, int speed)
     {
-        if (Math.Abs(distance) / speed > 60) Assert.Pass("longer than the test waits");
         Assert.That(_driver.Run(Drive, distance, speed), Is.EqualTo(Ok));
         Assert.That(_driver.Value, Is.EqualTo(distance));
         Assert.That((int)_driver.Bar.Read32(OdoL), Is.EqualTo(distance));
