@@ -1,4 +1,5 @@
 using DeviceModels.ParallelPort;
+using DeviceModels.Robot;
 using DeviceModels.Scratch;
 using Emulator.Models;
 
@@ -7,7 +8,7 @@ namespace Emulator.Cli;
 /// <summary>Every device model this build has: the one place that names them all.</summary>
 internal static class ModelCatalog
 {
-    public static IReadOnlyList<DeviceModel> All { get; } = [.. ParallelPortModels.All, .. ScratchModels.All];
+    public static IReadOnlyList<DeviceModel> All { get; } = [.. ParallelPortModels.All, .. RobotModels.All, .. ScratchModels.All];
 
     /// <summary>The model of that name.</summary>
     /// <exception cref="UserError">There is none.</exception>

@@ -216,8 +216,8 @@ internal sealed class ContosoPanel : IRobotPanel
         Firmware.Sync();
         if (command.Verb == Verb.Stop)
         {
-            if (_list.IsActive) _list.Stop();
-            else if (Firmware.IsBusy) Firmware.Abort();
+            _list.Stop();
+            if (Firmware.IsBusy) Firmware.Abort();
         }
         else if (_list.IsActive)
         {

@@ -76,6 +76,7 @@ internal sealed class RobotFirmware
     {
         (_clock, _body, _options, _panel) = (clock, body, options, panel);
         _battery = new Battery(options.BatteryMilliwattHours);
+        _battery.SetCharge(options.BatteryPercent, 100, clock.Now);
         _timer = clock.CreateTimer(Expired);
         _state = new State();
     }

@@ -203,7 +203,7 @@ internal sealed class ProsewarePanel : IRobotPanel
         if (command.Verb == Verb.Stop)
         {
             if (_ring.IsActive) _ring.Abort();
-            else if (Firmware.IsBusy) Firmware.Abort();
+            if (Firmware.IsBusy) Firmware.Abort();
         }
         else if (_ring.IsActive)
         {

@@ -196,6 +196,18 @@ public sealed class ContosoListTests
     }
 
     [Test]
+    public void Halt_ends_exec_and_the_list_that_waits_for_it()
+    {
+        _driver.Send(Move, 4000, 400);
+        _driver.Describe(First, Own, 0);
+        _driver.Go(First);
+        _driver.Advance(100);
+        _driver.Send(Halt);
+        Assert.That(_driver.Code, Is.EqualTo(Ok), "never refused");
+        AssertHalted(Stopped, 0);
+    }
+
+    [Test]
     public void The_list_address_does_not_change_while_it_runs()
     {
         _driver.Describe(First, Own | Wait, 0, 5);

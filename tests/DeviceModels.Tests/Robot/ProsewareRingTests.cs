@@ -219,6 +219,19 @@ public sealed class ProsewareRingTests
     }
 
     [Test]
+    public void Stop_ends_the_mailbox_command_and_the_ring_that_waits_for_it()
+    {
+        _driver.StartRing();
+        _driver.Send(Drive, 1000, 100, tag: 1);
+        _driver.Post(Nop);
+        _driver.Ringing();
+        _driver.Advance(100);
+        _driver.Send(Stop, 0, 0, tag: 2);
+        Assert.That(_driver.Bar.Read32(Result), Is.EqualTo(0x0002_0400 | Ok), "never refused");
+        AssertStopped(AbortedRing, 0);
+    }
+
+    [Test]
     public void The_watchdog_stops_the_program_too()
     {
         _driver.StartRing();
