@@ -10,7 +10,7 @@ internal static class Spelling
     /// <summary>The known word within a third of its letters of what was typed, or null.</summary>
     public static string? Nearest(string typed, IEnumerable<string> known)
         => known.Select(word => (Word: word, Distance: Distance(typed.ToLowerInvariant(), word.ToLowerInvariant())))
-            .Where(c => c.Distance <= Math.Max(1, c.Word.Length / 3))
+            .Where(c => c.Distance <= Math.Max(1, c.Word.Length / 3) && c.Distance < c.Word.Length)
             .OrderBy(c => c.Distance)
             .Select(c => c.Word)
             .FirstOrDefault();

@@ -25,16 +25,19 @@ internal static class QemuCommand
     {
         LabSource source = LabSource.Load(lab);
         GuestOptions options = LabGuestSetup.Options(source, LabFolder.Of(source)) with { Interactive = true };
-        QemuCommandLine line;
         try
         {
             QemuInstallation? qemu = await FoundAsync(() => QemuInstallation.LocateAsync(cancel), console.Error);
             LinuxGuestImage? image = await FoundAsync(() => LinuxGuestImage.LocateAsync(cancel), console.Error);
-            line = new QemuCommandLine
+            Accelerator accelerator = options.Accelerator;
+            // "KVM, else TCG" would take a KVM that is there and does not work: a trial knows better.
+            if (accelerator == Accelerator.Auto && qemu is not null && image is not null)
+                accelerator = await KvmProbe.WorksAsync(qemu, image, cancel) ? Accelerator.Kvm : Accelerator.Tcg;
+            var line = new QemuCommandLine
             {
                 Executable = qemu?.Executable ?? "qemu-system-x86_64",
                 Machine = options.Machine,
-                Accelerator = options.Accelerator,
+                Accelerator = accelerator,
                 MemoryMegabytes = options.MemoryMegabytes,
                 Kernel = image?.Kernel ?? "vmlinuz",
                 Initramfs = image?.Initramfs ?? "initramfs.cpio.gz",

@@ -32,7 +32,7 @@ internal sealed class ControlServer : IDisposable
     public void Dispose()
     {
         _stop.Signal();
-        if (_thread.ThreadState != ThreadState.Unstarted) _thread.Join();
+        if ((_thread.ThreadState & ThreadState.Unstarted) == 0) _thread.Join();
         _listener.Dispose();
         _stop.Dispose();
     }

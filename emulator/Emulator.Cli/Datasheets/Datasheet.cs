@@ -18,9 +18,9 @@ internal sealed record Datasheet(
         var banks = new List<BankSheet>();
         foreach (Bar bar in function.Bars.OfType<Bar>())
         {
-            banks.AddRange(bar.Windows.Where(w => w.Bank is not null).Select(w => BankSheet.Of(w.Bank!, $"bar{bar.Index}", w.Offset)));
+            banks.AddRange(bar.Windows.Where(w => w.Bank is not null).Select(w => BankSheet.Of(w.Bank!, $"bar{bar.Index}", w.Offset, w.Bank!.Length)));
         }
-        banks.Add(BankSheet.Of(function.Configuration, "configuration", 0));
+        banks.Add(BankSheet.Of(function.Configuration, "configuration", 0, function.Configuration.Size));
         return new Datasheet(
             model.Name,
             model.Summary,
@@ -57,8 +57,8 @@ internal sealed record SwitchSheet(string Name, string Summary, IReadOnlyList<st
 internal sealed record BankSheet(
     string Name, string Summary, string Region, ulong Offset, int Length, IReadOnlyList<int> AccessSizes, IReadOnlyList<RegisterSheet> Registers)
 {
-    public static BankSheet Of(RegisterBank bank, string region, ulong offset)
-        => new(bank.Name, bank.Summary, region, offset, bank.Length,
+    public static BankSheet Of(RegisterBank bank, string region, ulong offset, int length)
+        => new(bank.Name, bank.Summary, region, offset, length,
             [.. Enumerable.Range(0, 4).Select(log => 1 << log).Where(size => ((int)bank.AccessSizes & size) != 0)], RegisterSheet.Of(bank));
 }
 

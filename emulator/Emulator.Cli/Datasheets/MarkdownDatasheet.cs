@@ -57,26 +57,27 @@ internal static class MarkdownDatasheet
         page.Line($"## {bank.Name}").Line();
         if (bank.Summary.Length > 0) page.Line(Escape(bank.Summary)).Line();
         page.Line($"In {place}, 0x{bank.Length:x} bytes; accessed {widths}.").Line()
-            .Line("| Offset | Register | Bits | Reset | Meaning |").Line("|---|---|---|---|---|");
+            .Line("| Offset | Register | Bits | Access | Reset | Meaning |").Line("|---|---|---|---|---|---|");
         foreach (RegisterSheet register in bank.Registers)
         {
             string name = register.IsArray ? $"{register.Name}[0..{register.Count - 1}]" : register.Name;
-            string offset = register.IsArray ? $"0x{register.Offset:x} + {register.Stride}n" : $"0x{register.Offset:x}";
+            string offset = Place(register);
             string reset = register.IsReadComputed ? "computed" : Hex(register.Reset, register.Size * 8);
-            page.Line($"| {offset} | {name} | {register.Size * 8} | {reset} | {Escape(register.Summary)}{(register.HasReadSideEffects ? " *" : "")} |");
+            string meaning = string.Join(" ", new[] { register.Summary, IsWorthATable(register) ? "" : register.Fields[0].Summary }.Where(s => s.Length > 0));
+            string access = string.Join("/", register.Fields.Select(f => f.Access).Distinct());
+            page.Line($"| {offset} | {name} | {register.Size * 8} | {access}{(register.HasReadSideEffects ? "\\*" : "")} | {reset} | {Escape(meaning)} |");
         }
         page.Line();
         if (bank.Registers.Any(r => r.HasReadSideEffects)) page.Line("\\* Reading it may change the device's state.").Line();
         foreach (RegisterSheet register in bank.Registers.Where(IsWorthATable)) WriteFields(page, register);
     }
 
-    // A register that is one nameless number says all in its bank's table.
-    private static bool IsWorthATable(RegisterSheet register) => register.Fields.Count > 1 || register.Fields.Any(f => f.Summary.Length > 0 || f.Values.Count > 0);
+    // A register that is one number says all in its bank's table.
+    private static bool IsWorthATable(RegisterSheet register) => register.Fields is not [{ Values.Count: 0, Sticky: false }];
 
     private static void WriteFields(StringBuilder page, RegisterSheet register)
     {
-        string offset = register.IsArray ? $"0x{register.Offset:x} + {register.Stride}n" : $"0x{register.Offset:x}";
-        page.Line($"### {register.Name} ({offset})").Line()
+        page.Line($"### {register.Name} ({Place(register)})").Line()
             .Line("| Bits | Field | Access | Reset | Meaning |").Line("|---|---|---|---|---|");
         foreach (FieldSheet field in register.Fields)
         {
@@ -87,6 +88,13 @@ internal static class MarkdownDatasheet
         }
         page.Line();
     }
+
+    private static string Place(RegisterSheet register) => register switch
+    {
+        { IsArray: false } => $"0x{register.Offset:x}",
+        { Stride: 1 } => $"0x{register.Offset:x} + n",
+        _ => $"0x{register.Offset:x} + {register.Stride}n",
+    };
 
     private static string Hex(ulong value, int bits) => "0x" + value.ToString("x", CultureInfo.InvariantCulture).PadLeft((bits + 3) / 4, '0');
 

@@ -104,8 +104,8 @@ internal sealed class JsonShape
             else if (properties.TryGetValue(name, out JsonPropertyInfo? property))
             {
                 reader.Read();
-                if (reader.TokenType == JsonTokenType.Null && !property.IsSetNullable) Fail(reader.TokenStartIndex, inner, "null means nothing here; remove the key or give it a value");
-                else if (reader.TokenType != JsonTokenType.Null) Value(ref reader, _options.GetTypeInfo(property.PropertyType), inner);
+                if (reader.TokenType == JsonTokenType.Null) Fail(reader.TokenStartIndex, inner, "null means nothing here; remove the key or give it a value");
+                else Value(ref reader, _options.GetTypeInfo(property.PropertyType), inner);
             }
             else
             {

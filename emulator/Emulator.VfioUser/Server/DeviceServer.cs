@@ -129,7 +129,7 @@ public sealed class DeviceServer : IDisposable
         _slot.Wake.Signal();
         // A thread that waits for a client to read its replies wakes up by this.
         Volatile.Read(ref _clientStream)?.Shutdown();
-        if (_thread.ThreadState != ThreadState.Unstarted && !_thread.Join(StopTimeout))
+        if ((_thread.ThreadState & ThreadState.Unstarted) == 0 && !_thread.Join(StopTimeout))
             _options.Report($"{Name}: the device thread did not stop in {StopTimeout.TotalSeconds:0} s; a model may hang");
         _listener?.Dispose();
         _poller.Dispose();
