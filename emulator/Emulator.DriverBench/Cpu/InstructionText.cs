@@ -1,0 +1,49 @@
+using System.Text;
+using Emulator.DriverBench.Memory;
+using Emulator.DriverBench.Pe;
+using Iced.Intel;
+
+namespace Emulator.DriverBench.Cpu;
+
+/// <summary>Instructions as text, with symbols for branch targets and addresses.</summary>
+internal sealed class InstructionText(AddressSpace memory, int bits, SymbolTable symbols) : ISymbolResolver
+{
+    private const int LongestInstruction = 15;
+    private Formatter? _formatter;
+
+    public string At(ulong address)
+    {
+        var bytes = new byte[LongestInstruction];
+        int count = 0;
+        while (count < bytes.Length && memory.TryPeek(address + (uint)count, bytes.AsSpan(count, 1))) count++;
+        if (count == 0) return "no code there";
+        var decoder = Iced.Intel.Decoder.Create(bits, new ByteArrayCodeReader(bytes, 0, count), address);
+        decoder.Decode(out Instruction instruction);
+        int length = instruction.IsInvalid ? Math.Min(count, 8) : instruction.Length;
+        string hex = BitConverter.ToString(bytes, 0, length).Replace('-', ' ').ToLowerInvariant();
+        return instruction.IsInvalid ? $"no instruction ({hex})" : $"{Format(instruction)} ({hex})";
+    }
+
+    public bool TryGetSymbol(in Instruction instruction, int operand, int instructionOperand, ulong address, int addressSize, out SymbolResult symbol)
+    {
+        symbol = default;
+        if (!symbols.TryFind(address, out string name, out ulong offset)) return false;
+        symbol = new SymbolResult(address, offset == 0 ? name : $"{name}+0x{offset:x}");
+        return true;
+    }
+
+    private string Format(in Instruction instruction)
+    {
+        _formatter ??= new NasmFormatter(new FormatterOptions { HexPrefix = "0x", HexSuffix = "", UppercaseHex = false, SpaceAfterOperandSeparator = true, RipRelativeAddresses = false }, this);
+        var output = new TextOutput();
+        _formatter.Format(instruction, output);
+        return output.Text.ToString();
+    }
+
+    private sealed class TextOutput : FormatterOutput
+    {
+        public StringBuilder Text { get; } = new();
+
+        public override void Write(string text, FormatterTextKind kind) => Text.Append(text);
+    }
+}
