@@ -4,6 +4,8 @@ export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export DOTNET_NOLOGO := 1
 
 EMULATOR := artifacts/bin/Emulator.Cli/release/emulator
+PUBLISH = CI= dotnet publish emulator/Emulator.Cli -c Release -v quiet -o out/publish -r linux-$(subst aarch64,arm64,$(subst x86_64,x64,$(shell uname -m))) \
+	--self-contained false -p:PublishSingleFile=true -p:CopyOutputSymbolsToPublishDirectory=false
 LAB ?= parallel-port
 SECONDS_PER_FUZZER ?= 60
 
@@ -44,7 +46,8 @@ clean: ## Remove what was built; what was downloaded (.cache) stays
 	@rm -rf artifacts out
 
 publish: ## A single file in out/publish that needs only the .NET runtime
-	@dotnet publish emulator/Emulator.Cli -c Release -v quiet -o out/publish
+	@rm -rf out/publish
+	@$(PUBLISH) -p:PublishReadyToRun=true || { echo "Without ReadyToRun: its compiler could not be had." >&2; $(PUBLISH); }
 	@ls -l out/publish/emulator
 
 emulator:

@@ -29,7 +29,8 @@ public sealed class RunningLabTests
             {
               "sockets": "{{_folder.In("run")}}",
               "devices": [
-                { "name": "lp", "model": "parallel-port", "peripheral": { "kind": "printer", "folder": "{{_folder.In("print")}}" }, "logicTrace": "{{_folder.In("vcd/lp.vcd")}}" },
+                { "name": "lp", "model": "parallel-port", "interrupt": true, "peripheral": { "kind": "printer", "folder": "{{_folder.In("print")}}" }, 
+                  "logicTrace": "{{_folder.In("vcd/lp.vcd")}}" },
                 { "name": "dev", "model": "scratch", "decode": "always" },
               ],
             }
