@@ -47,6 +47,7 @@ retry() {
     local attempt
     for attempt in 1 2 3; do
         "$@" >"$work/log" 2>&1 && return
+        grep -q NO_PUBKEY "$work/log" && return 1 # waiting brings no key
         [ "$attempt" -lt 3 ] && sleep $((attempt * 2))
     done
     return 1

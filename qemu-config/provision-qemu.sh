@@ -87,7 +87,11 @@ provision() {
     local package root=$work/qemu/root
     mkdir -p "$root"
     for package in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$package" "$root"; done
-    rm -rf "$root"/usr/share/{doc,man,locale,info,bash-completion,lintian,zoneinfo,perl*} "$root"/{etc,var}
+    # Only QEMU, its libraries and its firmware stay: above all no program that runs with another user's rights.
+    find "$root/usr/bin" -mindepth 1 ! -name 'qemu-system-x86_64*' -delete
+    rm -rf "$root"/{bin,sbin,boot,dev,etc,home,media,mnt,opt,proc,root,run,srv,sys,tmp,var} "$root"/usr/{sbin,libexec,games,include,src,local}
+    rm -rf "$root"/usr/share/{doc,man,locale,info,bash-completion,lintian,zoneinfo,perl*} "$root"/usr/lib/*-linux-gnu/{gconv,perl*,security}
+    find "$root" -perm /6000 -exec chmod a-s {} +
 
     cat >"$work/qemu/qemu-system-x86_64" <<'END'
 #!/bin/sh

@@ -27,6 +27,9 @@ public sealed record LinuxGuestImage(string Kernel, string Initramfs)
 
     private static Task<string> RunScriptAsync(string[] arguments, Action<string>? progress, CancellationToken cancel) =>
         QemuConfigScripts.RunAsync(
-            QemuConfigScripts.Find(Script) ?? throw new GuestException($"qemu-config/{Script} is not here; work in a checkout, or name a kernel and an initramfs"),
-            arguments, progress, cancel);
+            QemuConfigScripts.Find(Script)
+                ?? throw new GuestException($"qemu-config/{Script} is not here; work in a checkout, or name a kernel and an initramfs"),
+            arguments,
+            progress,
+            cancel);
 }

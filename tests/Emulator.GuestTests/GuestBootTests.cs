@@ -96,7 +96,8 @@ public sealed class GuestBootTests
     [Test]
     public async Task A_command_that_takes_too_long_is_killed_and_the_channel_lives_on()
     {
-        GuestException problem = (await Assert.ThrowsAsync<GuestException>(() => _guest.RunAsync("echo before; echo $$ >/tmp/id; exec sleep 1000", TimeSpan.FromSeconds(1))))!;
+        GuestException problem = (await Assert.ThrowsAsync<GuestException>(
+            () => _guest.RunAsync("echo before; echo $$ >/tmp/id; exec sleep 1000", TimeSpan.FromSeconds(1))))!;
         Assert.That(problem.Message, Does.Contain("did not end within 1 s").And.Contain("before"));
         Assert.That((await _guest.RunAsync("while kill -0 $(cat /tmp/id) 2>/dev/null; do :; done; echo gone")).Output, Is.EqualTo("gone\n"));
     }

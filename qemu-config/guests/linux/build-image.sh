@@ -93,10 +93,14 @@ unpack_kernel() {
 
 build() {
     ensure_packages flock:util-linux gzip:gzip xz:xz-utils
-    case ${CC:-}$(uname -m) in
-        x86_64) ensure_packages gcc:gcc,libc6-dev; compiler=gcc ;;
-        *) [ -n "${CC:-}" ] && compiler=$CC || { ensure_packages x86_64-linux-gnu-gcc:gcc-x86-64-linux-gnu,libc6-dev-amd64-cross; compiler=x86_64-linux-gnu-gcc; } ;;
-    esac
+    local compiler=${CC:-}
+    if [ -z "$compiler" ] && [ "$(uname -m)" = x86_64 ]; then
+        ensure_packages gcc:gcc,libc6-dev
+        compiler=gcc
+    elif [ -z "$compiler" ]; then
+        ensure_packages x86_64-linux-gnu-gcc:gcc-x86-64-linux-gnu,libc6-dev-amd64-cross
+        compiler=x86_64-linux-gnu-gcc
+    fi
     begin_work "$images"
     [ "$refresh" ] || ! find_image || return 0 # another run was faster
     [ ! "$refresh" ] && [ -e "$packages/." ] || fetch_packages

@@ -52,7 +52,8 @@ public sealed class QemuCommandLineTests
     public void Serial_ports_come_in_order_and_commas_are_doubled()
     {
         IReadOnlyList<string> arguments = Full.ToArguments();
-        Assert.That(arguments.Zip(arguments.Skip(1)).Where(pair => pair.First == "-serial").Select(pair => pair.Second), Is.EqualTo(["mon:stdio", "chardev:serial1"]));
+        IEnumerable<string> ports = arguments.Zip(arguments.Skip(1)).Where(pair => pair.First == "-serial").Select(pair => pair.Second);
+        Assert.That(ports, Is.EqualTo(["mon:stdio", "chardev:serial1"]));
         Assert.That(arguments, Does.Contain("socket,id=serial1,path=/tmp/a,,b/shell"));
     }
 
