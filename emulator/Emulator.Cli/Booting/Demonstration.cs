@@ -5,6 +5,7 @@ using System.Text.RegularExpressions;
 using DeviceModels.ParallelPort.Peripherals;
 using Emulator.Cli.Lab;
 using Emulator.Guests;
+using Emulator.Observation;
 using Emulator.Tracing;
 using TraceFilter = Emulator.Tracing.TraceFilter;
 
@@ -27,6 +28,7 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
 
     private readonly BlockingCollection<PrintedJob> _jobs = [];
     private TimeSpan _printStarted;
+    private byte? _firstByte;
 
     /// <summary>What it is doing, for the message when time is over.</summary>
     public string Step { get; private set; } = "the guest to boot";
@@ -88,13 +90,17 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         foreach (TraceEntry entry in reader.Read())
         {
             events++;
-            if (shown >= TraceLines || !filter.Matches(entry)) continue;
-            if (shown++ == 0) Say(_script.Print is null ? "the first accesses:" : "the first accesses of the print job:");
+            if (shown >= TraceLines || !filter.Matches(entry) || (shown == 0 && !BeginsDocument(entry))) continue;
+            if (shown++ == 0) Say(_firstByte is null ? "the first accesses:" : $"how the first bytes of {document} went:");
             renderer.Render(entry);
         }
         renderer.Flush();
         Say($"trace: {file}, {events} events; `emulator trace show {file}` reads it");
     }
+
+    // What comes before the first byte is the driver getting ready.
+    private bool BeginsDocument(in TraceEntry entry)
+        => _firstByte is not { } first || (entry.Event is { Kind: DeviceEventKind.Write, Length: 1 } && entry.Event.Value == first && entry.Device.Name == _script.Print!.Device);
 
     private async Task<bool> PrintAsync(GuestSession session, LabPrint print, CancellationToken cancel)
     {
@@ -102,6 +108,7 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         ServedDevice printer = lab.Devices.First(d => d.Name == print.Device);
         printer.Host.JobPrinted += _jobs.Add;
         _printStarted = lab.Elapsed;
+        if (sent.Length > 0) _firstByte = sent[0];
         Step = $"{document} to go to {print.To}";
         long started = Stopwatch.GetTimestamp();
         GuestCommandResult copied = await session.RunAsync($"cat /payload/{PayloadName} >{print.To}", Timeout, null, cancel);

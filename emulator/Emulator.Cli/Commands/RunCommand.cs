@@ -31,19 +31,26 @@ internal static class RunCommand
         TraceRenderer? renderer = !live && !source.Lab.Trace.Live ? null
             : format == OutputFormat.Json ? new JsonTraceRenderer(new Utf8TextStream(console.Output))
             : new TextTraceRenderer(new TerminalTraceWriter(console.Output, TerminalTraceWriter.WantsColour));
-        using var running = new RunningLab(source, new TraceChoice(trace ?? source.Lab.Trace.File, renderer), console.Error.WriteLine);
+        using (var running = new RunningLab(source, new TraceChoice(trace ?? source.Lab.Trace.File, renderer), console.Error.WriteLine))
+        {
+            SayReady(running, console.Output, format);
+            interruption.Wait();
+        }
+        console.Error.WriteLine($"{source.Name}: {interruption.Signal}; the sockets are closed");
+        return CommandLine.Done;
+    }
+
+    private static void SayReady(RunningLab running, TextWriter output, OutputFormat format)
+    {
         if (format == OutputFormat.Json)
         {
-            console.Output.WriteLine(JsonSerializer.Serialize(running.Describe(), ControlJson.Default.IReadOnlyListDeviceState));
+            output.WriteLine(JsonSerializer.Serialize(running.Describe(), ControlJson.Default.IReadOnlyListDeviceState));
         }
         else
         {
-            foreach (ServedDevice device in running.Devices) console.Output.WriteLine($"{device.Name}  {device.Model}  {device.Identity}  {device.Server.SocketPath}");
-            console.Output.WriteLine("ready");
+            foreach (ServedDevice device in running.Devices) output.WriteLine($"{device.Name}  {device.Model}  {device.Identity}  {device.Server.SocketPath}");
+            output.WriteLine("ready");
         }
-        console.Output.Flush();
-        interruption.Wait();
-        console.Error.WriteLine($"{running.Source.Name}: {interruption.Signal}; the sockets are closed");
-        return CommandLine.Done;
+        output.Flush();
     }
 }
