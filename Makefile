@@ -40,7 +40,7 @@ docs: emulator ## Write docs/models and the lab schema from the models
 	@echo "docs/models and qemu-config/labs/lab.schema.json are up to date"
 
 format: ## Lay out the sources as .editorconfig says
-	@dotnet format Emulator.sln
+	@dotnet format whitespace Emulator.sln
 
 clean: ## Remove what was built; what was downloaded (.cache) stays
 	@rm -rf artifacts out

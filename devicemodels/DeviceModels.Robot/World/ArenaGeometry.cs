@@ -95,7 +95,7 @@ internal static class Direction
     {
         double x = angle * (Math.Tau / Circle), s = x * x;
         return x * (1 + (s * ((-1.0 / 6) + (s * ((1.0 / 120) + (s * ((-1.0 / 5040) + (s * ((1.0 / 362880) + (s * ((-1.0 / 39916800)
-            + (s * (1.0 / 6227020800))))))))))))); 
+            + (s * (1.0 / 6227020800)))))))))))));
     }
 
     private static double Cosine(int angle)

@@ -122,7 +122,14 @@ public sealed class CpuState
     /// <summary>Everything, to put back later: how an interrupt or another thread borrows the CPU.</summary>
     public CpuContext Save() => new()
     {
-        Registers = Registers, Xmm = Xmm, Rip = Rip, Result = Result, Carries = Carries, SystemFlags = SystemFlags, Mxcsr = Mxcsr, CurrentAddress = CurrentAddress,
+        Registers = Registers,
+        Xmm = Xmm,
+        Rip = Rip,
+        Result = Result,
+        Carries = Carries,
+        SystemFlags = SystemFlags,
+        Mxcsr = Mxcsr,
+        CurrentAddress = CurrentAddress,
     };
 
     public void Restore(in CpuContext context)

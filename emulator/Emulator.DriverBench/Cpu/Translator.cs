@@ -354,20 +354,20 @@ internal sealed class Translator(CpuMode mode)
 
     private static Operation? Binary<TOperator, TWidth>(in Instruction i) where TOperator : struct, IBinaryOperator where TWidth : struct, IWidth
         => (KindOf(i, 0), KindOf(i, 1)) switch
-    {
-        (Kind.Register, Kind.Register) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Second<TWidth>>(),
-        (Kind.Register, Kind.Constant) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Constant>(),
-        (Kind.Register, Kind.Memory) => new BinaryOperation<TOperator, TWidth, First<TWidth>, InMemory<TWidth>>(),
-        (Kind.Memory, Kind.Register) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Second<TWidth>>(),
-        (Kind.Memory, Kind.Constant) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Constant>(),
-        (Kind.Register, Kind.High) => new BinaryOperation<TOperator, TWidth, First<TWidth>, SecondHigh>(),
-        (Kind.High, Kind.Register) => new BinaryOperation<TOperator, TWidth, FirstHigh, Second<TWidth>>(),
-        (Kind.High, Kind.High) => new BinaryOperation<TOperator, TWidth, FirstHigh, SecondHigh>(),
-        (Kind.High, Kind.Constant) => new BinaryOperation<TOperator, TWidth, FirstHigh, Constant>(),
-        (Kind.High, Kind.Memory) => new BinaryOperation<TOperator, TWidth, FirstHigh, InMemory<TWidth>>(),
-        (Kind.Memory, Kind.High) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, SecondHigh>(),
-        _ => null,
-    };
+        {
+            (Kind.Register, Kind.Register) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Second<TWidth>>(),
+            (Kind.Register, Kind.Constant) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Constant>(),
+            (Kind.Register, Kind.Memory) => new BinaryOperation<TOperator, TWidth, First<TWidth>, InMemory<TWidth>>(),
+            (Kind.Memory, Kind.Register) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Second<TWidth>>(),
+            (Kind.Memory, Kind.Constant) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Constant>(),
+            (Kind.Register, Kind.High) => new BinaryOperation<TOperator, TWidth, First<TWidth>, SecondHigh>(),
+            (Kind.High, Kind.Register) => new BinaryOperation<TOperator, TWidth, FirstHigh, Second<TWidth>>(),
+            (Kind.High, Kind.High) => new BinaryOperation<TOperator, TWidth, FirstHigh, SecondHigh>(),
+            (Kind.High, Kind.Constant) => new BinaryOperation<TOperator, TWidth, FirstHigh, Constant>(),
+            (Kind.High, Kind.Memory) => new BinaryOperation<TOperator, TWidth, FirstHigh, InMemory<TWidth>>(),
+            (Kind.Memory, Kind.High) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, SecondHigh>(),
+            _ => null,
+        };
 
     private static Operation? Shift<TOperator>(in Instruction i) where TOperator : struct, IBinaryOperator => OperandBits(i, 0) switch
     {
@@ -379,15 +379,15 @@ internal sealed class Translator(CpuMode mode)
 
     private static Operation? Shift<TOperator, TWidth>(in Instruction i) where TOperator : struct, IBinaryOperator where TWidth : struct, IWidth
         => (KindOf(i, 0), KindOf(i, 1)) switch
-    {
-        (Kind.Register, Kind.Constant) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Constant>(),
-        (Kind.Register, Kind.Register) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Second<Width8>>(),
-        (Kind.High, Kind.Constant) => new BinaryOperation<TOperator, TWidth, FirstHigh, Constant>(),
-        (Kind.High, Kind.Register) => new BinaryOperation<TOperator, TWidth, FirstHigh, Second<Width8>>(),
-        (Kind.Memory, Kind.Constant) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Constant>(),
-        (Kind.Memory, Kind.Register) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Second<Width8>>(),
-        _ => null,
-    };
+        {
+            (Kind.Register, Kind.Constant) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Constant>(),
+            (Kind.Register, Kind.Register) => new BinaryOperation<TOperator, TWidth, First<TWidth>, Second<Width8>>(),
+            (Kind.High, Kind.Constant) => new BinaryOperation<TOperator, TWidth, FirstHigh, Constant>(),
+            (Kind.High, Kind.Register) => new BinaryOperation<TOperator, TWidth, FirstHigh, Second<Width8>>(),
+            (Kind.Memory, Kind.Constant) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Constant>(),
+            (Kind.Memory, Kind.Register) => new BinaryOperation<TOperator, TWidth, InMemory<TWidth>, Second<Width8>>(),
+            _ => null,
+        };
 
     private static Operation? DoubleShift(in Instruction i, bool left) => OperandBits(i, 0) switch
     {

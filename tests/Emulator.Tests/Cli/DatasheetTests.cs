@@ -120,7 +120,8 @@ public sealed class DatasheetTests
     private static (int ExitCode, string Messages) Compile(string source)
     {
         using Process gcc = Process.Start(new ProcessStartInfo("gcc",
-            ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Wundef", "-Werror", "-fsyntax-only", source]) { RedirectStandardError = true })!;
+            ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Wundef", "-Werror", "-fsyntax-only", source])
+        { RedirectStandardError = true })!;
         string messages = gcc.StandardError.ReadToEnd();
         gcc.WaitForExit();
         return (gcc.ExitCode, messages);

@@ -235,7 +235,8 @@ public sealed class RunningLabTests
     public void The_program_says_ready_and_a_signal_ends_it_in_order(string signal)
     {
         using Process run = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "emulator"),
-            ["run", _labFile, "--trace", _folder.In("lab.trace")]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            ["run", _labFile, "--trace", _folder.In("lab.trace")])
+        { RedirectStandardOutput = true, RedirectStandardError = true })!;
         try
         {
             var lines = new List<string>();
