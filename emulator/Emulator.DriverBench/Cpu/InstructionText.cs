@@ -9,6 +9,16 @@ namespace Emulator.DriverBench.Cpu;
 internal sealed class InstructionText(AddressSpace memory, int bits, SymbolTable symbols) : ISymbolResolver
 {
     private const int LongestInstruction = 15;
+    private static readonly FormatterOptions Options = new()
+    {
+        HexPrefix = "0x",
+        HexSuffix = "",
+        UppercaseHex = false,
+        SpaceAfterOperandSeparator = true,
+        RipRelativeAddresses = false,
+    };
+
+
     private Formatter? _formatter;
 
     public string At(ulong address)
@@ -34,7 +44,7 @@ internal sealed class InstructionText(AddressSpace memory, int bits, SymbolTable
 
     private string Format(in Instruction instruction)
     {
-        _formatter ??= new NasmFormatter(new FormatterOptions { HexPrefix = "0x", HexSuffix = "", UppercaseHex = false, SpaceAfterOperandSeparator = true, RipRelativeAddresses = false }, this);
+        _formatter ??= new NasmFormatter(Options, this);
         var output = new TextOutput();
         _formatter.Format(instruction, output);
         return output.Text.ToString();

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Emulator.DriverBench.Cpu;
 
 /// <summary>destination = operator(destination, source).</summary>
@@ -187,7 +189,12 @@ internal sealed class ByteSwapOperation<TWidth> : Operation where TWidth : struc
     {
         ulong value = TWidth.Get(s, R1);
         // Of 16 bits the result is undefined; real processors give zero.
-        TWidth.Set(s, R1, TWidth.Bits switch { 16 => 0, 32 => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness((uint)value), _ => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(value) });
+        TWidth.Set(s, R1, TWidth.Bits switch
+        {
+            16 => 0,
+            32 => BinaryPrimitives.ReverseEndianness((uint)value),
+            _ => BinaryPrimitives.ReverseEndianness(value),
+        });
         return true;
     }
 }

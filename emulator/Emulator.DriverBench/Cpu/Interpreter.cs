@@ -31,6 +31,10 @@ public sealed class Interpreter
     private const int CacheSize = 4096;
     private const int MaxDepth = 48;
 
+    private static readonly Gpr[] ArgumentRegisters = [Gpr.Rcx, Gpr.Rdx, Gpr.R8, Gpr.R9];
+    private static readonly Gpr[] Preserved64 = [Gpr.Rbx, Gpr.Rbp, Gpr.Rsi, Gpr.Rdi, Gpr.R12, Gpr.R13, Gpr.R14, Gpr.R15];
+    private static readonly Gpr[] Preserved32 = [Gpr.Rbx, Gpr.Rbp, Gpr.Rsi, Gpr.Rdi];
+
     private readonly Block?[] _cache = new Block?[CacheSize];
     private readonly Dictionary<ulong, Block> _blocks = [];
     private readonly List<Operation> _decoded = new(MaxBlockLength);
@@ -130,7 +134,8 @@ public sealed class Interpreter
     /// <param name="arguments">Pointer-sized; a 64-bit argument on x86 takes two.</param>
     /// <param name="convention">On x86, how they are passed.</param>
     /// <param name="maxInstructions">For this call.</param>
-    public CallOutcome Call(ulong address, ReadOnlySpan<ulong> arguments, CallConvention convention = CallConvention.StdCall, ulong maxInstructions = 100_000_000)
+    public CallOutcome Call(ulong address, ReadOnlySpan<ulong> arguments,
+        CallConvention convention = CallConvention.StdCall, ulong maxInstructions = 100_000_000)
     {
         CpuContext before = State.Save();
         if (!TryEnter(address, arguments, convention, out ulong expectedRsp))
@@ -188,7 +193,7 @@ public sealed class Interpreter
                         return ended;
                     }
                     block = Decode(rip);
-                    if (block is null) return Ended(new PendingStop(StopReason.PageFault, Memory.LastFault, null));
+                    if (block is null) return Ended(new PendingStop(StopReason.PageFault, _reader.Fault, null));
                 }
                 if (previous is not null)
                 {
@@ -257,7 +262,8 @@ public sealed class Interpreter
     private Block? Decode(ulong start)
     {
         _decoded.Clear();
-        _reader.Position = _decoder.IP = start;
+        _reader.Start(start);
+        _decoder.IP = start;
         ulong end = start;
         while (_decoded.Count < MaxBlockLength)
         {
@@ -342,8 +348,7 @@ public sealed class Interpreter
         {
             if (!Memory.TryWritePointer((rsp + (ulong)((home + i) * pointer)) & AddressMask, arguments[inRegisters + i])) { expectedRsp = 0; return false; }
         }
-        ReadOnlySpan<Gpr> registers = Mode == CpuMode.X64 ? [Gpr.Rcx, Gpr.Rdx, Gpr.R8, Gpr.R9] : [Gpr.Rcx, Gpr.Rdx];
-        for (int i = 0; i < Math.Min(inRegisters, arguments.Length); i++) s[registers[i]] = arguments[i];
+        for (int i = 0; i < Math.Min(inRegisters, arguments.Length); i++) s[ArgumentRegisters[i]] = arguments[i];
         bool calleePops = Mode == CpuMode.X86 && convention != CallConvention.Cdecl;
         expectedRsp = (rsp + (calleePops ? (ulong)(onStack * pointer) : 0)) & AddressMask;
         rsp = (rsp - (ulong)pointer) & AddressMask;
@@ -358,10 +363,7 @@ public sealed class Interpreter
     private string ClobberedSince(in CpuContext entered)
     {
         List<string>? names = null;
-        ReadOnlySpan<Gpr> preserved = Mode == CpuMode.X64
-            ? [Gpr.Rbx, Gpr.Rbp, Gpr.Rsi, Gpr.Rdi, Gpr.R12, Gpr.R13, Gpr.R14, Gpr.R15]
-            : [Gpr.Rbx, Gpr.Rbp, Gpr.Rsi, Gpr.Rdi];
-        foreach (Gpr register in preserved)
+        foreach (Gpr register in Mode == CpuMode.X64 ? Preserved64 : Preserved32)
         {
             if (State[register] == entered[register]) continue;
             string name = register.ToString();
@@ -377,8 +379,21 @@ public sealed class Interpreter
 
     private sealed class SpaceReader(AddressSpace memory) : CodeReader
     {
-        public ulong Position { get; set; }
+        private ulong _position;
+        private bool _ended;
 
-        public override int ReadByte() => memory.TryFetch(Position++, out byte value) ? value : -1;
+        /// <summary>Why the first byte that could not be read could not.</summary>
+        public MemoryFault Fault { get; private set; }
+
+        public void Start(ulong address) => (_position, _ended) = (address, false);
+
+        public override int ReadByte()
+        {
+            // The decoder asks on for a while after the end.
+            if (_ended) return -1;
+            if (memory.TryFetch(_position++, out byte value)) return value;
+            (_ended, Fault) = (true, memory.LastFault);
+            return -1;
+        }
     }
 }

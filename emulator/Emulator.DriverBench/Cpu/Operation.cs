@@ -260,7 +260,8 @@ internal readonly struct Constant : IOperand
         return true;
     }
 
-    public static bool TryWrite(Operation operation, CpuState s, ulong place, ulong value) => throw new InvalidOperationException("A constant is no destination.");
+    public static bool TryWrite(Operation operation, CpuState s, ulong place, ulong value)
+        => throw new InvalidOperationException("A constant is no destination.");
 }
 
 /// <summary>The memory operand.</summary>

@@ -51,7 +51,7 @@ internal sealed class PushFlagsOperation<TStack> : Operation where TStack : stru
 internal sealed class PopFlagsOperation<TStack> : Operation where TStack : struct, IWidth
 {
     // What POPF changes in ring 0: all but VM, VIF, VIP and the reserved bits; RF is cleared; TF would trap and is not kept.
-    private const ulong Changeable = 0x0024_7CD5;
+    private const ulong Changeable = 0x0024_7ED5;
 
     public override bool Execute(CpuState s)
     {

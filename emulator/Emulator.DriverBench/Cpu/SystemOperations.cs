@@ -36,8 +36,9 @@ internal sealed class SoftwareInterruptOperation : Operation
     public override bool Execute(CpuState s)
     {
         s.CurrentAddress = Address;
-        return s.Interpreter.Platform.SoftwareInterrupt(s.Interpreter, (byte)Immediate)
-            || s.Fault(this, StopReason.SoftwareInterrupt, Immediate == 0x29 ? $"__fastfail({(uint)s.Registers[(int)Gpr.Rcx]})" : $"software interrupt 0x{Immediate:x}");
+        if (s.Interpreter.Platform.SoftwareInterrupt(s.Interpreter, (byte)Immediate)) return true;
+        string what = Immediate == 0x29 ? $"__fastfail({(uint)s.Registers[(int)Gpr.Rcx]})" : $"software interrupt 0x{Immediate:x}";
+        return s.Fault(this, StopReason.SoftwareInterrupt, what);
     }
 }
 

@@ -22,7 +22,7 @@ internal sealed class Translator(CpuMode mode)
     /// <summary>Whether the next instruction may be elsewhere, or a hook wants to be looked up at once.</summary>
     public static bool EndsBlock(in Instruction i) => i.FlowControl != FlowControl.Next
         || i.Mnemonic is Mnemonic.Hlt or Mnemonic.Sti or Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq or Mnemonic.In or Mnemonic.Out
-        || (i.Mnemonic == Mnemonic.Mov && i.Op0Kind == OpKind.Register && i.Op0Register is >= Register.CR0 and <= Register.CR15);
+        || (i.Mnemonic == Mnemonic.Mov && i.Op0Kind == OpKind.Register && IsControl(i.Op0Register));
 
     public Operation Translate(in Instruction i)
     {
@@ -102,10 +102,15 @@ internal sealed class Translator(CpuMode mode)
         _ => CpuState.ZeroSlot,
     };
 
-    private static byte Number(Register register) => (byte)(register is >= Register.AH and <= Register.BH ? register - Register.AH : register.GetFullRegister().GetNumber());
+    private static byte Number(Register register)
+        => (byte)(register is >= Register.AH and <= Register.BH ? register - Register.AH : register.GetFullRegister().GetNumber());
 
     private static bool IsImmediate(OpKind kind) => kind is OpKind.Immediate8 or OpKind.Immediate16 or OpKind.Immediate32 or OpKind.Immediate64
         or OpKind.Immediate8to16 or OpKind.Immediate8to32 or OpKind.Immediate8to64 or OpKind.Immediate32to64;
+
+    private static bool IsControl(Register register) => register is >= Register.CR0 and <= Register.CR15;
+
+    private static ulong ControlNumber(Register register) => (ulong)(register - Register.CR0);
 
     private static Kind KindOf(in Instruction i, int n)
     {
@@ -133,7 +138,12 @@ internal sealed class Translator(CpuMode mode)
         Mnemonic.Movzx => MoveZeroExtended(i),
         Mnemonic.Movsx or Mnemonic.Movsxd => MoveSignExtended(i),
         Mnemonic.Movnti => Move(i),
-        Mnemonic.Lea => OperandBits(i, 0) switch { 16 => new LoadAddressOperation<Width16>(), 32 => new LoadAddressOperation<Width32>(), _ => new LoadAddressOperation<Width64>() },
+        Mnemonic.Lea => OperandBits(i, 0) switch
+        {
+            16 => new LoadAddressOperation<Width16>(),
+            32 => new LoadAddressOperation<Width32>(),
+            _ => new LoadAddressOperation<Width64>(),
+        },
         Mnemonic.Add => Binary<Add>(i),
         Mnemonic.Adc => Binary<AddWithCarry>(i),
         Mnemonic.Sub => Binary<Subtract>(i),
@@ -165,7 +175,12 @@ internal sealed class Translator(CpuMode mode)
         Mnemonic.Tzcnt => Scan<TrailingZeros>(i),
         Mnemonic.Lzcnt => Scan<LeadingZeros>(i),
         Mnemonic.Popcnt => Scan<PopulationCount>(i),
-        Mnemonic.Bswap => OperandBits(i, 0) switch { 16 => new ByteSwapOperation<Width16>(), 32 => new ByteSwapOperation<Width32>(), _ => new ByteSwapOperation<Width64>() },
+        Mnemonic.Bswap => OperandBits(i, 0) switch
+        {
+            16 => new ByteSwapOperation<Width16>(),
+            32 => new ByteSwapOperation<Width32>(),
+            _ => new ByteSwapOperation<Width64>(),
+        },
         Mnemonic.Xchg => Exchange(i),
         Mnemonic.Xadd => ExchangeAdd(i),
         Mnemonic.Cmpxchg => CompareExchange(i),
@@ -238,7 +253,7 @@ internal sealed class Translator(CpuMode mode)
         Mnemonic.Lahf => new FlagOperation(FlagChange.LoadToAh),
         Mnemonic.Sahf => new FlagOperation(FlagChange.StoreFromAh),
         Mnemonic.Hlt => new HaltOperation(),
-        Mnemonic.Ud2 => new InvalidOperation(),
+        Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 => new InvalidOperation(),
         Mnemonic.Int => new SoftwareInterruptOperation(),
         Mnemonic.Int3 => new SoftwareInterruptOperation { Immediate = 3 },
         Mnemonic.In => Input(i),
@@ -256,8 +271,8 @@ internal sealed class Translator(CpuMode mode)
     private Operation? Move(in Instruction i)
     {
         if (i.Op1Kind == OpKind.Register && i.Op1Register.IsSegmentRegister()) return MoveFromSegment(i);
-        if (i.Op1Kind == OpKind.Register && i.Op1Register is >= Register.CR0 and <= Register.CR15) return new ReadControlRegisterOperation { Immediate = (ulong)(i.Op1Register - Register.CR0) };
-        if (i.Op0Kind == OpKind.Register && i.Op0Register is >= Register.CR0 and <= Register.CR15) return new WriteControlRegisterOperation { Immediate = (ulong)(i.Op0Register - Register.CR0) };
+        if (i.Op1Kind == OpKind.Register && IsControl(i.Op1Register)) return new ReadControlRegisterOperation { Immediate = ControlNumber(i.Op1Register) };
+        if (i.Op0Kind == OpKind.Register && IsControl(i.Op0Register)) return new WriteControlRegisterOperation { Immediate = ControlNumber(i.Op0Register) };
         return OperandBits(i, 0) switch
         {
             8 => Move<Width8>(i),
@@ -423,13 +438,14 @@ internal sealed class Translator(CpuMode mode)
         _ => Unary<TOperator, Width64>(i),
     };
 
-    private static Operation? Unary<TOperator, TWidth>(in Instruction i) where TOperator : struct, IUnaryOperator where TWidth : struct, IWidth => KindOf(i, 0) switch
-    {
-        Kind.Register => new UnaryOperation<TOperator, TWidth, First<TWidth>>(),
-        Kind.High => new UnaryOperation<TOperator, TWidth, FirstHigh>(),
-        Kind.Memory => new UnaryOperation<TOperator, TWidth, InMemory<TWidth>>(),
-        _ => null,
-    };
+    private static Operation? Unary<TOperator, TWidth>(in Instruction i) where TOperator : struct, IUnaryOperator where TWidth : struct, IWidth
+        => KindOf(i, 0) switch
+        {
+            Kind.Register => new UnaryOperation<TOperator, TWidth, First<TWidth>>(),
+            Kind.High => new UnaryOperation<TOperator, TWidth, FirstHigh>(),
+            Kind.Memory => new UnaryOperation<TOperator, TWidth, InMemory<TWidth>>(),
+            _ => null,
+        };
 
     private static Operation? Scan<TOperator>(in Instruction i) where TOperator : struct, IScanOperator => OperandBits(i, 0) switch
     {
@@ -438,12 +454,13 @@ internal sealed class Translator(CpuMode mode)
         _ => Scan<TOperator, Width64>(i),
     };
 
-    private static Operation? Scan<TOperator, TWidth>(in Instruction i) where TOperator : struct, IScanOperator where TWidth : struct, IWidth => KindOf(i, 1) switch
-    {
-        Kind.Register => new ScanOperation<TOperator, TWidth, Second<TWidth>>(),
-        Kind.Memory => new ScanOperation<TOperator, TWidth, InMemory<TWidth>>(),
-        _ => null,
-    };
+    private static Operation? Scan<TOperator, TWidth>(in Instruction i) where TOperator : struct, IScanOperator where TWidth : struct, IWidth
+        => KindOf(i, 1) switch
+        {
+            Kind.Register => new ScanOperation<TOperator, TWidth, Second<TWidth>>(),
+            Kind.Memory => new ScanOperation<TOperator, TWidth, InMemory<TWidth>>(),
+            _ => null,
+        };
 
     private static Operation? Exchange(in Instruction i) => OperandBits(i, 0) switch
     {
@@ -784,7 +801,8 @@ internal sealed class Translator(CpuMode mode)
                 bool fromDouble = i.Mnemonic is Mnemonic.Cvtsd2si or Mnemonic.Cvttsd2si;
                 bool truncate = i.Mnemonic is Mnemonic.Cvttss2si or Mnemonic.Cvttsd2si;
                 return OperandBits(i, 0) == 32
-                    ? new ConvertToIntegerOperation<Width32>(SourceOf(i), fromDouble, truncate) : new ConvertToIntegerOperation<Width64>(SourceOf(i), fromDouble, truncate);
+                    ? new ConvertToIntegerOperation<Width32>(SourceOf(i), fromDouble, truncate)
+                    : new ConvertToIntegerOperation<Width64>(SourceOf(i), fromDouble, truncate);
             case Mnemonic.Comiss or Mnemonic.Ucomiss:
                 return new CompareScalarOperation(SourceOf(i), isDouble: false);
             case Mnemonic.Comisd or Mnemonic.Ucomisd:
@@ -824,9 +842,8 @@ internal sealed class Translator(CpuMode mode)
     {
         (Kind.Vector, Kind.Register) => OperandBits(i, 1) == 32 ? new VectorFromGeneralOperation<Width32>() : new VectorFromGeneralOperation<Width64>(),
         (Kind.Register, Kind.Vector) => OperandBits(i, 0) == 32 ? new GeneralFromVectorOperation<Width32>() : new GeneralFromVectorOperation<Width64>(),
-        (Kind.Vector, Kind.Memory) or (Kind.Memory, Kind.Vector) or (Kind.Vector, Kind.Vector) => ElementMove(i, i.Mnemonic == Mnemonic.Movd ? 4 : OperandBitsOfMemory(i) / 8, clear: true),
+        (Kind.Vector, Kind.Memory) or (Kind.Memory, Kind.Vector) or (Kind.Vector, Kind.Vector)
+            => ElementMove(i, i.Mnemonic == Mnemonic.Movd ? 4 : 8, clear: true),
         _ => null,
     };
-
-    private static int OperandBitsOfMemory(in Instruction i) => i.MemorySize == MemorySize.Unknown ? 64 : 8 * i.MemorySize.GetSize();
 }

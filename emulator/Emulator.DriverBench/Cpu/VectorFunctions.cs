@@ -123,8 +123,10 @@ internal static class VectorFunctions
         // MIN and MAX answer the source when either is a NaN or both are zero: exactly a comparison.
         [Mnemonic.Minps] = static (a, b, _) => Vector128.ConditionalSelect(Vector128.LessThan(a.AsSingle(), b.AsSingle()), a.AsSingle(), b.AsSingle()).AsByte(),
         [Mnemonic.Minpd] = static (a, b, _) => Vector128.ConditionalSelect(Vector128.LessThan(a.AsDouble(), b.AsDouble()), a.AsDouble(), b.AsDouble()).AsByte(),
-        [Mnemonic.Maxps] = static (a, b, _) => Vector128.ConditionalSelect(Vector128.GreaterThan(a.AsSingle(), b.AsSingle()), a.AsSingle(), b.AsSingle()).AsByte(),
-        [Mnemonic.Maxpd] = static (a, b, _) => Vector128.ConditionalSelect(Vector128.GreaterThan(a.AsDouble(), b.AsDouble()), a.AsDouble(), b.AsDouble()).AsByte(),
+        [Mnemonic.Maxps] = static (a, b, _)
+            => Vector128.ConditionalSelect(Vector128.GreaterThan(a.AsSingle(), b.AsSingle()), a.AsSingle(), b.AsSingle()).AsByte(),
+        [Mnemonic.Maxpd] = static (a, b, _)
+            => Vector128.ConditionalSelect(Vector128.GreaterThan(a.AsDouble(), b.AsDouble()), a.AsDouble(), b.AsDouble()).AsByte(),
         [Mnemonic.Cmpps] = static (a, b, constant) => CompareSingles(a.AsSingle(), b.AsSingle(), constant),
         [Mnemonic.Cmppd] = static (a, b, constant) => CompareDoubles(a.AsDouble(), b.AsDouble(), constant),
 

@@ -189,7 +189,8 @@ internal sealed class ConvertFromIntegerOperation<TWidth, TSource>(bool toDouble
 }
 
 /// <summary>CVT(T)SS2SI and CVT(T)SD2SI: R1 from the low element of the source.</summary>
-internal sealed class ConvertToIntegerOperation<TWidth>(VectorSource source, bool fromDouble, bool truncate) : VectorOperation(source) where TWidth : struct, IWidth
+internal sealed class ConvertToIntegerOperation<TWidth>(VectorSource source, bool fromDouble, bool truncate) : VectorOperation(source)
+    where TWidth : struct, IWidth
 {
     public override bool Execute(CpuState s)
     {

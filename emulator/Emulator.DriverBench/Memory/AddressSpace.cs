@@ -265,7 +265,8 @@ public sealed class AddressSpace
     // ---- bulk accesses: the host's path ----
 
     /// <summary>Reads as the driver would. False, and nothing read, unless all of it is readable RAM.</summary>
-    public bool TryReadBytes(ulong address, Span<byte> destination) => TryCheck(address, destination.Length, MemoryAccess.Read) && CopyOut(address, destination);
+    public bool TryReadBytes(ulong address, Span<byte> destination)
+        => TryCheck(address, destination.Length, MemoryAccess.Read) && CopyOut(address, destination);
 
     /// <summary>Writes as the driver would. False, and nothing written, unless all of it is writable RAM.</summary>
     public bool TryWriteBytes(ulong address, ReadOnlySpan<byte> source) => TryCheck(address, source.Length, MemoryAccess.Write) && CopyIn(address, source);
@@ -347,7 +348,8 @@ public sealed class AddressSpace
     {
         if (!IsFree(region.Address, region.Length))
         {
-            throw new ArgumentException($"0x{region.Address:x}..0x{region.End - 1:x} is not free for {region.Name}: {Describe(region.Address)}.", nameof(region));
+            string place = $"0x{region.Address:x}..0x{region.End - 1:x}";
+            throw new ArgumentException($"{place} is not free for {region.Name}: {Describe(region.Address)}.", nameof(region));
         }
         _regions.Insert(IndexOf(region.Address) + 1, region);
         return region;

@@ -44,7 +44,8 @@ public sealed class LinkerMap
             int end = line.IndexOf(' ');
             ReadOnlySpan<char> digits = end < 0 ? line[2..] : line[2..end];
             ReadOnlySpan<char> tail = end < 0 ? [] : line[end..].Trim();
-            if (!ulong.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong address) || address < imageBase || address - imageBase >= imageSize)
+            if (!ulong.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong address)
+                || address < imageBase || address - imageBase >= imageSize)
             {
                 pending = null;
                 continue;

@@ -57,7 +57,10 @@ public sealed class PeImage
         ComputedChecksum = Checksum(file, optional + 64);
 
         uint directoryCount = Math.Min(headers.U32(optional + fixedSize - 4, "directory count"), 16);
-        if (fixedSize + (directoryCount * 8) > optionalSize) throw Bad($"{directoryCount} data directories do not fit an optional header of {optionalSize} bytes");
+        if (fixedSize + (directoryCount * 8) > optionalSize)
+        {
+            throw Bad($"{directoryCount} data directories do not fit an optional header of {optionalSize} bytes");
+        }
         _directories = new (uint, uint)[16];
         for (uint i = 0; i < directoryCount; i++)
         {
@@ -231,7 +234,10 @@ public sealed class PeImage
             throw Bad($"section alignment 0x{SectionAlignment:x} or file alignment 0x{FileAlignment:x} is not a power of two");
         }
         if (SectionAlignment < FileAlignment) throw Bad($"section alignment 0x{SectionAlignment:x} is smaller than file alignment 0x{FileAlignment:x}");
-        if (IsSmallAligned && SectionAlignment != FileAlignment) throw Bad($"section alignment 0x{SectionAlignment:x} is below a page but differs from file alignment 0x{FileAlignment:x}");
+        if (IsSmallAligned && SectionAlignment != FileAlignment)
+        {
+            throw Bad($"section alignment 0x{SectionAlignment:x} is below a page but differs from file alignment 0x{FileAlignment:x}");
+        }
         if (SizeOfImage is 0 or > LargestImage) throw Bad($"size of image 0x{SizeOfImage:x} is zero or above the limit of 0x{LargestImage:x}");
         if (SizeOfHeaders > SizeOfImage || SizeOfHeaders > fileLength) throw Bad($"headers of 0x{SizeOfHeaders:x} bytes reach beyond the image or the file");
         if (ImageBase % 0x10000 != 0) throw Bad($"image base 0x{ImageBase:x} is not a multiple of 64 KiB");
@@ -255,10 +261,19 @@ public sealed class PeImage
             uint raw = headers.U32(at + 20, "section header");
             var characteristics = (SectionCharacteristics)headers.U32(at + 36, "section header");
             uint length = virtualSize == 0 ? rawSize : virtualSize;
-            if (rva < end || rva % SectionAlignment != 0) throw Bad($"section {name} at 0x{rva:x} overlaps what is before it or is not aligned to 0x{SectionAlignment:x}");
+            if (rva < end || rva % SectionAlignment != 0)
+            {
+                throw Bad($"section {name} at 0x{rva:x} overlaps what is before it or is not aligned to 0x{SectionAlignment:x}");
+            }
             if ((ulong)rva + length > SizeOfImage) throw Bad($"section {name} at 0x{rva:x}, 0x{length:x} bytes, reaches beyond the image of 0x{SizeOfImage:x}");
-            if (rawSize != 0 && (ulong)raw + rawSize > (ulong)file.Length) throw Bad($"section {name} has its data at 0x{raw:x}..0x{(ulong)raw + rawSize:x} of a file of 0x{file.Length:x} bytes");
-            if (IsSmallAligned && rawSize != 0 && raw != rva) throw Bad($"section {name} is at 0x{raw:x} in the file and 0x{rva:x} in memory, which small alignment forbids");
+            if (rawSize != 0 && (ulong)raw + rawSize > (ulong)file.Length)
+            {
+                throw Bad($"section {name} has its data at 0x{raw:x}..0x{(ulong)raw + rawSize:x} of a file of 0x{file.Length:x} bytes");
+            }
+            if (IsSmallAligned && rawSize != 0 && raw != rva)
+            {
+                throw Bad($"section {name} is at 0x{raw:x} in the file and 0x{rva:x} in memory, which small alignment forbids");
+            }
             // What a section has in the file beyond its size in memory is padding; only up to the next page is it visible.
             uint copied = Math.Min(rawSize, (uint)Math.Min(Rounded(length), SizeOfImage - rva));
             file.AsSpan((int)raw, rawSize == 0 ? 0 : (int)copied).CopyTo(mapped.AsSpan((int)rva));

@@ -12,7 +12,10 @@ public sealed class SymbolTable
     {
         foreach (Module other in _modules)
         {
-            if (start - other.Start < other.Length || other.Start - start < length) throw new ArgumentException($"{name} overlaps {other.Name}.", nameof(start));
+            if (start - other.Start < other.Length || other.Start - start < length)
+            {
+                throw new ArgumentException($"{name} overlaps {other.Name}.", nameof(start));
+            }
         }
         _modules.Add(new Module(name, start, length));
     }

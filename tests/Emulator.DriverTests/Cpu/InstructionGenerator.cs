@@ -60,9 +60,15 @@ internal sealed class InstructionGenerator(CpuMode mode, NativeCpu native, Rando
                     if (random.Next(2) == 0) SetRegister(ref i, n, Byte(ref highByte, ref needsRex));
                     else SetMemory(ref i, n, form, registers, fixedAddresses, ref needsRex);
                     break;
-                case OpCodeOperandKind.r16_reg or OpCodeOperandKind.r16_opcode or OpCodeOperandKind.r16_rm: SetRegister(ref i, n, General(Register.AX, ref needsRex)); break;
-                case OpCodeOperandKind.r32_reg or OpCodeOperandKind.r32_opcode or OpCodeOperandKind.r32_rm: SetRegister(ref i, n, General(Register.EAX, ref needsRex)); break;
-                case OpCodeOperandKind.r64_reg or OpCodeOperandKind.r64_opcode or OpCodeOperandKind.r64_rm: SetRegister(ref i, n, General(Register.RAX, ref needsRex)); break;
+                case OpCodeOperandKind.r16_reg or OpCodeOperandKind.r16_opcode or OpCodeOperandKind.r16_rm:
+                    SetRegister(ref i, n, General(Register.AX, ref needsRex));
+                    break;
+                case OpCodeOperandKind.r32_reg or OpCodeOperandKind.r32_opcode or OpCodeOperandKind.r32_rm:
+                    SetRegister(ref i, n, General(Register.EAX, ref needsRex));
+                    break;
+                case OpCodeOperandKind.r64_reg or OpCodeOperandKind.r64_opcode or OpCodeOperandKind.r64_rm:
+                    SetRegister(ref i, n, General(Register.RAX, ref needsRex));
+                    break;
                 case OpCodeOperandKind.r16_or_mem: RegisterOrMemory(ref i, n, form, Register.AX, registers, fixedAddresses, ref needsRex); break;
                 case OpCodeOperandKind.r32_or_mem: RegisterOrMemory(ref i, n, form, Register.EAX, registers, fixedAddresses, ref needsRex); break;
                 case OpCodeOperandKind.r64_or_mem: RegisterOrMemory(ref i, n, form, Register.RAX, registers, fixedAddresses, ref needsRex); break;
@@ -82,6 +88,8 @@ internal sealed class InstructionGenerator(CpuMode mode, NativeCpu native, Rando
                 case OpCodeOperandKind.eax: SetRegister(ref i, n, Register.EAX); break;
                 case OpCodeOperandKind.rax: SetRegister(ref i, n, Register.RAX); break;
                 case OpCodeOperandKind.cl: SetRegister(ref i, n, Register.CL); break;
+                // Only nesting level 0 is supported.
+                case OpCodeOperandKind.imm8 when n == 1 && i.Mnemonic == Mnemonic.Enter: i.SetOpKind(n, OpKind.Immediate8_2nd); break;
                 case OpCodeOperandKind.imm8: i.SetOpKind(n, OpKind.Immediate8); i.Immediate8 = (byte)Integer(); break;
                 case OpCodeOperandKind.imm8_const_1: i.SetOpKind(n, OpKind.Immediate8); i.Immediate8 = 1; break;
                 case OpCodeOperandKind.imm8sex16: i.SetOpKind(n, OpKind.Immediate8to16); i.Immediate8to16 = (sbyte)Integer(); break;

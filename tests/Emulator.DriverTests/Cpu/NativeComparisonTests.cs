@@ -119,7 +119,8 @@ internal sealed class NativeComparisonTests(CpuMode mode)
         var generator = new InstructionGenerator(mode, _native, random);
         int bits = mode == CpuMode.X64 ? 64 : 32;
         Code[] jumps = [.. Enum.GetValues<Code>().Where(code => IsAvailable(code)
-            && code.ToOpCode() is { OpCount: 1 } form && form.GetOpKind(0) is OpCodeOperandKind.br32_1 or OpCodeOperandKind.br64_1 or OpCodeOperandKind.br32_4 or OpCodeOperandKind.br64_4
+            && code.ToOpCode() is { OpCount: 1 } form && form.GetOpKind(0) is OpCodeOperandKind.br32_1 or OpCodeOperandKind.br64_1
+                or OpCodeOperandKind.br32_4 or OpCodeOperandKind.br64_4
             && (code.IsJccShortOrNear() || code.IsLoop() || code.IsLoopcc() || code.IsJcxShort()))];
         foreach (Code jump in jumps)
         {
@@ -138,7 +139,7 @@ internal sealed class NativeComparisonTests(CpuMode mode)
         }
         Assert.That(jumps, Has.Length.GreaterThanOrEqualTo(36));
 
-        int LengthOf(Code code) => Encoder.Create(bits, new StreamCodeWriter(new MemoryStream())).Encode(Instruction.CreateBranch(code, 0x10), 0) is var length ? (int)length : 0;
+        int LengthOf(Code code) => (int)Encoder.Create(bits, new StreamCodeWriter(new MemoryStream())).Encode(Instruction.CreateBranch(code, 0x10), 0);
     }
 
     /// <summary>Runs both and says where they differ.</summary>
@@ -208,7 +209,6 @@ internal sealed class NativeComparisonTests(CpuMode mode)
             _before.AsSpan((int)(AddressOf(i, start) - _native.DataAddress), size).CopyTo(bytes);
             divisorBits = BitConverter.ToUInt64(bytes);
         }
-        BigInteger Number(ulong bits, int width) => signed && (bits >> ((8 * width) - 1) & 1) != 0 ? (bits & MaskOf(width)) - (BigInteger.One << (8 * width)) : bits & MaskOf(width);
         BigInteger divisor = Number(divisorBits, size);
         if (divisor.IsZero) return false;
         ulong rax = start.General[(int)Gpr.Rax], rdx = start.General[(int)Gpr.Rdx];
@@ -216,6 +216,12 @@ internal sealed class NativeComparisonTests(CpuMode mode)
         BigInteger quotient = BigInteger.Divide(dividend, divisor);
         BigInteger least = signed ? -(BigInteger.One << ((8 * size) - 1)) : 0;
         return quotient >= least && quotient < least + (BigInteger.One << (8 * size));
+
+        BigInteger Number(ulong bits, int width)
+        {
+            BigInteger plain = bits & MaskOf(width);
+            return signed && ((bits >> ((8 * width) - 1)) & 1) != 0 ? plain - (BigInteger.One << (8 * width)) : plain;
+        }
     }
 
     private string? Difference(RegisterSet interpreted, RegisterSet real, ulong undefinedFlags)
@@ -225,14 +231,18 @@ internal sealed class NativeComparisonTests(CpuMode mode)
         {
             if (mode == CpuMode.X86) real.General[i] &= uint.MaxValue;
             if (interpreted.General[i] != real.General[i]) return $"{(Gpr)i} is 0x{interpreted.General[i]:x}, should be 0x{real.General[i]:x}";
-            if (interpreted.Xmm[i] != real.Xmm[i] && !BothNaN(interpreted.Xmm[i], real.Xmm[i])) return $"xmm{i} is 0x{interpreted.Xmm[i]:x}, should be 0x{real.Xmm[i]:x}";
+            if (interpreted.Xmm[i] != real.Xmm[i] && !BothNaN(interpreted.Xmm[i], real.Xmm[i]))
+            {
+                return $"xmm{i} is 0x{interpreted.Xmm[i]:x}, should be 0x{real.Xmm[i]:x}";
+            }
         }
         ulong flags = (interpreted.Flags ^ real.Flags) & (ArithmeticFlags | 0x400) & ~undefinedFlags;
         if (flags != 0) return $"flags are 0x{interpreted.Flags:x}, should be 0x{real.Flags:x} (differ in 0x{flags:x})";
         Span<byte> mine = _interpreted.Data[InstructionGenerator.WindowStart..InstructionGenerator.WindowEnd];
         Span<byte> theirs = _native.Data[InstructionGenerator.WindowStart..InstructionGenerator.WindowEnd];
         int at = mine.CommonPrefixLength(theirs);
-        return at == mine.Length ? null : $"memory at 0x{_native.DataAddress + (ulong)(InstructionGenerator.WindowStart + at):x} is 0x{mine[at]:x}, should be 0x{theirs[at]:x}";
+        if (at == mine.Length) return null;
+        return $"memory at 0x{_native.DataAddress + (ulong)(InstructionGenerator.WindowStart + at):x} is 0x{mine[at]:x}, should be 0x{theirs[at]:x}";
     }
 
     /// <summary>Which of two NaNs comes out is the processor's affair; that one comes out is not.</summary>
@@ -266,7 +276,10 @@ internal sealed class NativeComparisonTests(CpuMode mode)
             // Operands are random and not every choice can be encoded: a few tries tell.
             for (int n = 0; n < 20; n++)
             {
-                if (generator.Make(code, generator.Registers(), fixedAddresses: false) is not { } made || !generator.TryEncode([made], out byte[] bytes)) continue;
+                if (generator.Make(code, generator.Registers(), fixedAddresses: false) is not { } made || !generator.TryEncode([made], out byte[] bytes))
+                {
+                    continue;
+                }
                 Decoder decoder = Decoder.Create(mode == CpuMode.X64 ? 64 : 32, new ByteArrayCodeReader(bytes), _native.SnippetAddress);
                 Instruction decoded = decoder.Decode();
                 // Some old forms share their bytes with what took their place.
@@ -295,8 +308,10 @@ internal sealed class NativeComparisonTests(CpuMode mode)
         OpCodeInfo form = code.ToOpCode();
         // Ring 0 only, control flow (its own test), and what answers differently on every processor.
         if (form.IsPrivileged || code.FlowControl() != FlowControl.Next) return true;
-        return code.Mnemonic() is Mnemonic.In or Mnemonic.Out or Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd or Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd
-            or Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Hlt or Mnemonic.Cpuid or Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdmsr or Mnemonic.Wrmsr or Mnemonic.Invlpg or Mnemonic.Wbinvd
+        return code.Mnemonic() is Mnemonic.In or Mnemonic.Out or Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd or Mnemonic.Outsb
+            or Mnemonic.Outsw or Mnemonic.Outsd
+            or Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Hlt or Mnemonic.Cpuid or Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdmsr
+                or Mnemonic.Wrmsr or Mnemonic.Invlpg or Mnemonic.Wbinvd
             // IF and what it may change depend on the ring; loading random flags would trap.
             or Mnemonic.Pushf or Mnemonic.Pushfd or Mnemonic.Pushfq or Mnemonic.Popf or Mnemonic.Popfd or Mnemonic.Popfq
             // Only one value is supported.
@@ -310,7 +325,8 @@ internal sealed class NativeComparisonTests(CpuMode mode)
             || Enumerable.Range(0, form.OpCount).Any(n => form.GetOpKind(n) is OpCodeOperandKind.seg_reg);
     }
 
-    private static bool Stumbles(Code code) => code.Mnemonic() is Mnemonic.Div or Mnemonic.Idiv or Mnemonic.Cmpxchg16b or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
+    private static bool Stumbles(Code code)
+        => code.Mnemonic() is Mnemonic.Div or Mnemonic.Idiv or Mnemonic.Cmpxchg16b or Mnemonic.Bt or Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc
         or Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Std or Mnemonic.Cmpxchg or Mnemonic.Shld or Mnemonic.Shrd
         || code.IsStringInstruction();
 

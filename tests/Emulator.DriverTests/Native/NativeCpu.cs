@@ -199,7 +199,8 @@ internal sealed unsafe class NativeCpu : IDisposable
     private int Write(Assembler assembler, int offset, Label label)
     {
         var stream = new MemoryStream();
-        AssemblerResult result = assembler.Assemble(new StreamCodeWriter(stream), (ulong)_area + (ulong)offset, BlockEncoderOptions.ReturnNewInstructionOffsets);
+        AssemblerResult result = assembler.Assemble(new StreamCodeWriter(stream),
+            (ulong)_area + (ulong)offset, BlockEncoderOptions.ReturnNewInstructionOffsets);
         stream.ToArray().CopyTo(CodeBytes[offset..]);
         return label.IsEmpty ? 0 : (int)(result.GetLabelRIP(label) - (ulong)_area);
     }
