@@ -6,10 +6,11 @@ namespace Emulator.VfioUser.Transport;
 /// <summary>A counter in the kernel that one side raises and the other waits for. Source: eventfd(2).</summary>
 public sealed class EventFd : IDisposable
 {
-    // A write to a blocking eventfd waits when the counter is full, and a hostile peer can fill the counter of one it gave us.
-    private readonly bool _mayBlock;
+    // A write waits when the counter is full, and a peer can fill the counter of an eventfd it gave us. It shares the flags of the open
+    // file, too: one that came non-blocking can be made blocking later. So we look before each call, whatever the flags say.
+    private readonly bool _isShared;
 
-    private EventFd(FileDescriptor handle, bool mayBlock) => (Handle, _mayBlock) = (handle, mayBlock);
+    private EventFd(FileDescriptor handle, bool isShared) => (Handle, _isShared) = (handle, isShared);
 
     /// <summary>The descriptor, to poll or to pass on; owned by this object.</summary>
     public FileDescriptor Handle { get; }
@@ -18,7 +19,7 @@ public sealed class EventFd : IDisposable
     public static EventFd Create()
     {
         int fd = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
-        return fd >= 0 ? new EventFd(new FileDescriptor(fd), mayBlock: false) : throw TransportException.FromLastError("create an eventfd");
+        return fd >= 0 ? new EventFd(new FileDescriptor(fd), isShared: false) : throw TransportException.FromLastError("create an eventfd");
     }
 
     /// <summary>
@@ -28,13 +29,12 @@ public sealed class EventFd : IDisposable
     public static EventFd? TryAdopt(FileDescriptor descriptor)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
-        int flags = LibC.fcntl(descriptor, LibC.F_GETFL, 0);
-        if (flags < 0 || !descriptor.IsEventFd())
+        if (!descriptor.IsEventFd())
         {
             descriptor.Dispose();
             return null;
         }
-        return new EventFd(descriptor, (flags & LibC.O_NONBLOCK) == 0);
+        return new EventFd(descriptor, isShared: true);
     }
 
     /// <summary>Adds 1. A full counter is left as it is: its reader is going to wake anyway. False when the descriptor does not take it.</summary>
@@ -43,7 +43,7 @@ public sealed class EventFd : IDisposable
         ulong one = 1;
         while (true)
         {
-            if (_mayBlock && !IsReady(PollEvents.Writable, 0))
+            if (_isShared && !IsReady(PollEvents.Writable, 0))
             {
                 return true;
             }
@@ -68,7 +68,7 @@ public sealed class EventFd : IDisposable
         count = 0;
         while (true)
         {
-            if (_mayBlock && !IsReady(PollEvents.Readable, 0))
+            if (_isShared && !IsReady(PollEvents.Readable, 0))
             {
                 return false;
             }

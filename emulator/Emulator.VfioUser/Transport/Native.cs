@@ -28,7 +28,6 @@ internal static unsafe partial class LibC
     internal const int O_RDONLY = 0;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
-    internal const int F_GETFL = 3;
     internal const int F_DUPFD_CLOEXEC = 1030;
     internal const int F_ADD_SEALS = 1033;
     internal const int F_GET_SEALS = 1034;
