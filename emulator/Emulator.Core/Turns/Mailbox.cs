@@ -30,7 +30,10 @@ public sealed class MailQueue(Action wake) : IMailbox
 {
     private Mail? _newest;
 
-    public bool IsEmpty => Volatile.Read(ref _newest) is null;
+    // Taken from the senders and not yet delivered; the device thread's alone.
+    private Mail? _oldest;
+
+    public bool IsEmpty => _oldest is null && Volatile.Read(ref _newest) is null;
 
     public void Post(Mail mail)
     {
@@ -47,18 +50,27 @@ public sealed class MailQueue(Action wake) : IMailbox
         if (newest is null) wake();
     }
 
-    /// <summary>Delivers what has been posted so far. Device thread only.</summary>
+    /// <summary>
+    /// Delivers what has been posted so far. Device thread only. An exception of one delivery passes through; the rest then
+    /// stays for the next call.
+    /// </summary>
     /// <param name="afterEach">Runs after each delivery, to end its turn.</param>
     /// <returns>How many were delivered.</returns>
     public int Deliver(Action? afterEach = null)
     {
-        Mail? newest = Interlocked.Exchange(ref _newest, null), oldest = null;
-        while (newest is not null) (newest.Next, oldest, newest) = (oldest, newest, newest.Next);
+        // What an exception left behind goes before what came since.
+        int delivered = DeliverTaken(afterEach);
+        Mail? newest = Interlocked.Exchange(ref _newest, null);
+        while (newest is not null) (newest.Next, _oldest, newest) = (_oldest, newest, newest.Next);
+        return delivered + DeliverTaken(afterEach);
+    }
+
+    private int DeliverTaken(Action? afterEach)
+    {
         int delivered = 0;
-        for (; oldest is not null; delivered++)
+        for (; _oldest is { } mail; delivered++)
         {
-            Mail mail = oldest;
-            oldest = mail.Next;
+            _oldest = mail.Next;
             mail.Next = null;
             mail.Deliver();
             afterEach?.Invoke();
