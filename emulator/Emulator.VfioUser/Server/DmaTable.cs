@@ -23,20 +23,32 @@ internal sealed record DmaRange(ulong Address, ulong Length, bool IsReadable, bo
 /// </summary>
 internal sealed class DmaTable : IDisposable
 {
+    /// <summary>Most ranges of one client. Each mapping is one of the 65530 that Linux lets a process have, and all devices of the
+    /// process, its heap too, share those.</summary>
+    public const int MaximumRanges = 4096;
+
+    /// <summary>Most bytes mapped for one client, 16 TiB: the address space, too, is for all devices.</summary>
+    public const ulong MaximumMappedBytes = 1UL << 44;
+
     private readonly List<DmaRange> _ranges = [];
+    private ulong _mappedBytes;
     private int _lastHit;
 
     public int Count => _ranges.Count;
+
+    /// <summary>Whether a mapping of this many bytes is still within the limit.</summary>
+    public bool HasRoomFor(ulong bytes) => bytes <= MaximumMappedBytes - _mappedBytes;
 
     /// <summary>Adds a range.</summary>
     /// <returns>0, or the errno to reply: EEXIST for an overlap, ENOSPC for one range too many. The caller keeps the memory then.</returns>
     public int Add(DmaRange range)
     {
-        if (_ranges.Count >= ProtocolLimits.DefaultMaxDmaMaps) return Errno.ENOSPC;
+        if (_ranges.Count >= MaximumRanges) return Errno.ENOSPC;
         int at = LowerBound(range.Address);
         if (at < _ranges.Count && _ranges[at].Address <= range.Last) return Errno.EEXIST;
         if (at > 0 && _ranges[at - 1].Last >= range.Address) return Errno.EEXIST;
         _ranges.Insert(at, range);
+        _mappedBytes += range.Memory?.Length ?? 0;
         return 0;
     }
 
@@ -46,6 +58,7 @@ internal sealed class DmaTable : IDisposable
     {
         int at = LowerBound(address);
         if (at >= _ranges.Count || _ranges[at].Address != address || _ranges[at].Length != length) return Errno.ENOENT;
+        _mappedBytes -= _ranges[at].Memory?.Length ?? 0;
         _ranges[at].Memory?.Dispose();
         _ranges.RemoveAt(at);
         return 0;
@@ -55,6 +68,7 @@ internal sealed class DmaTable : IDisposable
     {
         foreach (DmaRange range in _ranges) range.Memory?.Dispose();
         _ranges.Clear();
+        _mappedBytes = 0;
     }
 
     public void Dispose() => Clear();
@@ -78,7 +92,8 @@ internal sealed class DmaTable : IDisposable
     /// <param name="shared">Whether, besides, all of it must be memory shared by descriptor.</param>
     public bool Covers(ulong address, int length, bool write, bool shared)
     {
-        if (length < 0 || address > ulong.MaxValue - (ulong)length) return false;
+        // The last byte counts, so that a transfer may end at the top of the address space.
+        if (length < 0 || (length > 0 && address > ulong.MaxValue - (ulong)(length - 1))) return false;
         ulong remaining = (ulong)length;
         do
         {
