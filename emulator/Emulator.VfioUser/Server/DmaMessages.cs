@@ -46,14 +46,11 @@ internal sealed class DmaMessages(DmaTable table)
             {
                 request.End(DmaStatus.Completed);
             }
-            else if (request.Buffer.Length == 0 || !table.Covers(request.Address, request.Buffer.Length, request.IsWrite, shared: false))
-            {
-                request.End(DmaStatus.Failed);
-            }
             else
             {
                 (_current, _done) = (request, 0);
-                SendNext(send);
+                if (request.Buffer.Length > 0 && IsReachable(request)) SendNext(send);
+                else End(DmaStatus.Failed);
             }
         }
     }
@@ -64,9 +61,8 @@ internal sealed class DmaMessages(DmaTable table)
     {
         if (_inFlight == 0 || header.Id != _id) return false;
         int length = _inFlight;
+        DmaRequest request = _current!;
         _inFlight = 0;
-        // Aborted in the meantime: the reply is taken, and forgotten.
-        if (_current is not { } request) return true;
         if (header.Command != (request.IsWrite ? Command.DmaWrite : Command.DmaRead)) return false;
         if (header.IsError)
         {
@@ -78,25 +74,36 @@ internal sealed class DmaMessages(DmaTable table)
         _done += length;
         if (_done == request.Buffer.Length) End(DmaStatus.Completed);
         else if (request.IsCancelled) End(DmaStatus.Aborted);
+        // The client may have unmapped the rest since.
+        else if (!IsReachable(request)) End(DmaStatus.Failed);
         else SendNext(send);
         return true;
     }
 
-    /// <summary>Ends every transfer: the function was reset.</summary>
-    public void Abort()
+    /// <summary>Forgets the client: no reply will come. Every transfer ends, even when the completion of one throws.</summary>
+    /// <exception cref="AggregateException">Completions threw.</exception>
+    public void Disconnect()
     {
         DmaRequest[] ended = _current is null ? [.. _waiting] : [_current, .. _waiting];
         _waiting.Clear();
-        _current = null;
-        foreach (DmaRequest request in ended) request.End(DmaStatus.Aborted);
+        (_current, _inFlight) = (null, 0);
+        List<Exception>? failures = null;
+        foreach (DmaRequest request in ended)
+        {
+            try
+            {
+                request.End(DmaStatus.Aborted);
+            }
+            catch (Exception e) when (e is not OutOfMemoryException)
+            {
+                (failures ??= []).Add(e);
+            }
+        }
+        if (failures is not null) throw new AggregateException(failures);
     }
 
-    /// <summary>Forgets the client: no reply will come.</summary>
-    public void Disconnect()
-    {
-        _inFlight = 0;
-        Abort();
-    }
+    private bool IsReachable(DmaRequest request)
+        => table.Covers(request.Address + (ulong)_done, request.Buffer.Length - _done, request.IsWrite, shared: false);
 
     private bool TakeReadReply(DmaRequest request, ReadOnlySpan<byte> payload, int length)
     {
