@@ -10,7 +10,7 @@ namespace Emulator.VfioUser.Server;
 /// </summary>
 internal sealed class InterruptPins : IInterruptPins, IDisposable
 {
-    private readonly Vector[][] _vectors = new Vector[IrqIndex.Count][];
+    private readonly Vector[][] _vectors = [[], [], [], [], []];
     private readonly int[] _attached = new int[IrqIndex.Count];
     private bool _level;
 
@@ -78,7 +78,8 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
 
     private int Apply(in IrqSet request, ReadOnlySpan<byte> flags, ReadOnlySpan<EventFd> eventFds)
     {
-        if (request.Index >= IrqIndex.Count) return Errno.EINVAL;
+        if (request.Index >= IrqIndex.Count || request.ArgSize < IrqSet.Size) return Errno.EINVAL;
+        if ((request.Flags & ~(IrqSetFlags.DataTypeMask | IrqSetFlags.ActionTypeMask)) != 0) return Errno.EINVAL;
         int index = (int)request.Index;
         Vector[] vectors = _vectors[index];
         if (request.Start > (uint)vectors.Length || request.Count > (uint)vectors.Length - request.Start) return Errno.EINVAL;
@@ -116,17 +117,19 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
         if (eventFds.Length == 0)
         {
             for (int i = start; i < start + count; i++) Drop(index, i);
-            return 0;
         }
-        if (eventFds.Length != count) return Errno.EINVAL;
-        for (int i = start; i < start + count; i++)
+        else
         {
-            Drop(index, i);
-            _vectors[index][i].EventFd = eventFds[i - start];
-            _attached[index]++;
+            if (eventFds.Length != count) return Errno.EINVAL;
+            for (int i = start; i < start + count; i++)
+            {
+                Drop(index, i);
+                _vectors[index][i].EventFd = eventFds[i - start];
+                _attached[index]++;
+            }
         }
         if (index == IrqIndex.Intx) RaiseIntx();
-        else if (index is IrqIndex.Msi or IrqIndex.MsiX) RouteAttached?.Invoke((InterruptKind)index);
+        else RoutesChanged(index);
         return 0;
     }
 
@@ -138,7 +141,7 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
             _vectors[index][i].Masked = false;
         }
         // Without vectors in use the function goes back to INTx.
-        if (index is IrqIndex.Msi or IrqIndex.MsiX) RouteAttached?.Invoke((InterruptKind)index);
+        RoutesChanged(index);
         if (index != IrqIndex.Intx) return;
         Resample?.Dispose();
         Resample = null;
@@ -170,7 +173,12 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
     {
         _vectors[index][vector].Masked = false;
         if (index == IrqIndex.Intx) RaiseIntx();
-        else if (index is IrqIndex.Msi or IrqIndex.MsiX) RouteAttached?.Invoke((InterruptKind)index);
+        else RoutesChanged(index);
+    }
+
+    private void RoutesChanged(int index)
+    {
+        if (index is IrqIndex.Msi or IrqIndex.MsiX) RouteAttached?.Invoke((InterruptKind)index);
     }
 
     private void RaiseIntx()
