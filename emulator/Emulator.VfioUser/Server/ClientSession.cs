@@ -25,24 +25,28 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
     private readonly MessageReader _reader;
     private readonly PciFunction _function;
     private readonly ServerSlot _slot;
-    private readonly bool _offerTwinSocket;
+    private readonly DeviceServerOptions _options;
     private readonly Action<string> _report;
     private readonly EventFd[] _eventFds = new EventFd[MaximumMessageFds];
     private byte[] _replies = GC.AllocateUninitializedArray<byte>(InitialReplies, pinned: true);
     private int _replied, _messageStart;
     private MessageReader? _twinReader;
-    private bool _negotiated;
+    private bool _negotiated, _takesDescriptors, _toldUnsealed;
     private int _modelFaults;
 
-    public ClientSession(UnixStream stream, PciFunction function, ServerSlot slot, bool offerTwinSocket, Action<string> report)
+    /// <summary>Takes the stream over, unless this throws.</summary>
+    public ClientSession(UnixStream stream, PciFunction function, ServerSlot slot, DeviceServerOptions options, Action<string> report)
     {
-        (_stream, _function, _slot, _offerTwinSocket, _report) = (stream, function, slot, offerTwinSocket, report);
+        (_stream, _function, _slot, _options, _report) = (stream, function, slot, options, report);
         _reader = new MessageReader(stream, MaximumMessage, MaximumMessageFds);
         stream.SetSendTimeout(SendTimeout);
     }
 
     /// <summary>The twin socket, once negotiated.</summary>
     public UnixStream? Twin { get; private set; }
+
+    /// <summary>Whether the client has closed its end. What it sent before is still to be processed.</summary>
+    public bool HasHungUp => _stream.HasHungUp;
 
     /// <summary>Why the session ended, in words for the log; empty for an orderly end.</summary>
     public string Reason { get; private set; } = "";
@@ -104,6 +108,13 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         (Twin ?? _stream).Send(head, data, default);
     }
 
+    /// <summary>Ends both directions: a device thread that waits for the client to read wakes up. For any thread.</summary>
+    public void Shutdown()
+    {
+        _stream.Shutdown();
+        Twin?.Shutdown();
+    }
+
     public void Dispose()
     {
         _reader.Dispose();
@@ -128,7 +139,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
                     Flush();
                     return SessionState.Open;
                 case ReadOutcome.Malformed:
-                    ReplyError(header, Errno.EINVAL);
+                    if (header.IsCommand && !isTwin) ReplyError(header, Errno.EINVAL);
                     Flush();
                     return End($"message {header.Id} claims {header.Size} bytes: the stream cannot be followed further");
                 default:
@@ -152,7 +163,13 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             End($"a reply with message ID {header.Id} that answers nothing");
             return false;
         }
-        if (!header.IsCommand || isTwin)
+        if (isTwin)
+        {
+            FileDescriptor.Close(fds);
+            End("a command on the twin socket, where only replies go");
+            return false;
+        }
+        if (!header.IsCommand)
         {
             FileDescriptor.Close(fds);
             ReplyError(header, Errno.EINVAL);
@@ -168,7 +185,10 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         _messageStart = _replied;
         try
         {
-            return Dispatch(header, payload, fds);
+            bool goesOn = Dispatch(header, payload, fds);
+            // Carried out all the same; a read then has had its side effects only.
+            if (header.NoReply) _replied = _messageStart;
+            return goesOn;
         }
         catch (Exception e) when (e is not (TransportException or OutOfMemoryException))
         {
@@ -201,7 +221,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             case Command.DeviceGetRegionIoFds: DeviceGetRegionIoFds(header, payload); break;
             case Command.DeviceGetIrqInfo: DeviceGetIrqInfo(header, payload); break;
             case Command.DeviceReset: DeviceReset(header); break;
-            case Command.RegionWriteMulti: RegionWriteMulti(payload); break;
+            case Command.RegionWriteMulti: RegionWriteMulti(header, payload); break;
             // No feature is offered; the kernel's VFIO answers an unknown one so, and clients look for it.
             case Command.DeviceFeature: ReplyError(header, DeviceFeature.TryRead(payload, out _) ? Errno.ENOTTY : Errno.EINVAL); break;
             // Without the migration feature there is no data to move.
@@ -225,11 +245,13 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             ReplyError(header, Errno.EINVAL);
             return Refuse($"the client speaks version {request.Major}.{request.Minor}, not {ProtocolLimits.MajorVersion}.x");
         }
-        bool twin = _offerTwinSocket && request.Capabilities.TwinSocket && request.Capabilities.MaxMessageFds > 0;
+        _takesDescriptors = request.Capabilities.MaxMessageFds > 0;
+        bool twin = _options.OfferTwinSocket && request.Capabilities.TwinSocket && _takesDescriptors && !header.NoReply;
         var capabilities = new Capabilities
         {
             MaxMessageFds = MaximumMessageFds,
             MaxDataTransferSize = MaximumDataTransfer,
+            MaxDmaMaps = DmaTable.MaximumRanges,
             TwinSocket = twin,
             TwinSocketFdIndex = twin ? 0 : -1,
         };
@@ -240,6 +262,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         header.ToReply(size).Write(reply);
         reply = reply[..(MessageHeader.HeaderSize + size)];
         _negotiated = true;
+        if (header.NoReply) return true;
         Flush();
         if (!twin)
         {
@@ -261,7 +284,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
 
     private int DmaMap(ReadOnlySpan<byte> payload, ReadOnlySpan<int> fds)
     {
-        if (!Protocol.DmaMap.TryRead(payload, out DmaMap request) || fds.Length > 1 || request.Length == 0
+        if (!Protocol.DmaMap.TryRead(payload, out DmaMap request) || request.ArgSize < Protocol.DmaMap.Size || fds.Length > 1 || request.Length == 0
             || request.Address > ulong.MaxValue - (request.Length - 1) || (request.Flags & ~(DmaMapFlags.Readable | DmaMapFlags.Writable)) != 0)
         {
             FileDescriptor.Close(fds);
@@ -273,7 +296,17 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         {
             using var file = new FileDescriptor(fds[0]);
             MappingAccess access = writable ? MappingAccess.ReadWrite : MappingAccess.Read;
+            if (!_slot.DmaTable.HasRoomFor(request.Length)) return Errno.ENOMEM;
             if (!MappedMemory.TryMap(file, request.FileOffset, request.Length, access, out memory, out int errno)) return errno;
+            if (!memory.CannotShrink && !_options.TrustUnsealedMemory)
+            {
+                // Its owner could cut it, and the next access would end this process, with all its devices: reach it by messages.
+                memory.Dispose();
+                memory = null;
+                if (!_toldUnsealed) _report("the guest's memory is a file that can shrink: DMA goes by messages, which is slow, and not every model "
+                    + "can use that; start QEMU with memory-backend-memfd,share=on, whose seal is on by default");
+                _toldUnsealed = true;
+            }
         }
         int refused = _slot.DmaTable.Add(new DmaRange(request.Address, request.Length, readable, writable, memory));
         if (refused != 0) memory?.Dispose();
@@ -283,7 +316,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
 
     private void DmaUnmap(in MessageHeader header, ReadOnlySpan<byte> payload)
     {
-        if (!Protocol.DmaUnmap.TryRead(payload, out DmaUnmap request) || (request.Flags & ~DmaUnmapFlags.All) != 0)
+        if (!Protocol.DmaUnmap.TryRead(payload, out DmaUnmap request) || request.ArgSize < Protocol.DmaUnmap.Size || (request.Flags & ~DmaUnmapFlags.All) != 0)
         {
             ReplyError(header, Errno.EINVAL);
             return;
@@ -295,7 +328,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         else errno = _slot.DmaTable.Remove(request.Address, request.Length);
         if (errno != 0) { ReplyError(header, errno); return; }
         _function.NoteMapping(mapped: false, request.Address, request.Length);
-        if (!header.NoReply) request.Write(Reply(header, Protocol.DmaUnmap.Size));
+        request.Write(Reply(header, Protocol.DmaUnmap.Size));
     }
 
     private void DeviceGetInfo(in MessageHeader header, ReadOnlySpan<byte> payload)
@@ -314,7 +347,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         int index = (int)request.Index;
         ulong length = _function.RegionSize(index);
         RegionInfoFlags flags = length == 0 ? RegionInfoFlags.None : RegionInfoFlags.Read | RegionInfoFlags.Write;
-        SharedBarMemory? memory = index < PciRegion.BarCount ? _function.Bars[index]?.Memory as SharedBarMemory : null;
+        SharedBarMemory? memory = _takesDescriptors && index < PciRegion.BarCount ? _function.Bars[index]?.Memory as SharedBarMemory : null;
         SparseArea[] areas = memory is null ? [] : Mappable(_function.Bars[index]!);
         if (areas.Length == 0)
         {
@@ -337,6 +370,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             SparseMapCapability.Write(reply[RegionInfo.Size..], areas);
         }
         new RegionInfo((uint)full, flags, request.Index, whole ? 0u : RegionInfo.Size, length, 0).Write(reply);
+        if (header.NoReply) return;
         FlushWith(full, memory!.Descriptor);
     }
 
@@ -394,8 +428,6 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         Span<byte> reply = Reply(header, RegionAccess.Size + count);
         access.Write(reply);
         _function.Read((int)access.Region, access.Offset, reply[RegionAccess.Size..]);
-        // A read cannot go unanswered, whatever its flags say; but then the client asked for nothing.
-        if (header.NoReply) _replied -= MessageHeader.HeaderSize + RegionAccess.Size + count;
     }
 
     /// <returns>0, or the errno to reply. A success is replied to here, with its payload.</returns>
@@ -407,22 +439,25 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             return Errno.EINVAL;
         }
         _function.Write((int)access.Region, access.Offset, payload[RegionAccess.Size..]);
-        if (!header.NoReply) access.Write(Reply(header, RegionAccess.Size));
+        access.Write(Reply(header, RegionAccess.Size));
         return Replied;
     }
 
-    private void RegionWriteMulti(ReadOnlySpan<byte> payload)
+    private void RegionWriteMulti(in MessageHeader header, ReadOnlySpan<byte> payload)
     {
-        // Never replied to: what is wrong in it is lost, as a posted write to nowhere is.
-        if (!Protocol.RegionWriteMulti.TryRead(payload, out RegionWriteMulti writes)) return;
+        if (!Protocol.RegionWriteMulti.TryRead(payload, out RegionWriteMulti writes)) { ReplyError(header, Errno.EINVAL); return; }
         Span<byte> data = stackalloc byte[8];
+        ulong done = 0;
         for (int i = 0; i < writes.Count; i++)
         {
             RegionWrite write = writes[i];
-            if (write.Count > 8 || !IsInside(write.Region, write.Offset, write.Count)) continue;
+            // Lost, as a posted write to nowhere is.
+            if (!IsInside(write.Region, write.Offset, write.Count)) continue;
             BinaryPrimitives.WriteUInt64LittleEndian(data, write.Data);
             _function.Write((int)write.Region, write.Offset, data[..(int)write.Count]);
+            done++;
         }
+        BinaryPrimitives.WriteUInt64LittleEndian(Reply(header, Protocol.RegionWriteMulti.HeaderSize), done);
     }
 
     private void DeviceReset(in MessageHeader header)
@@ -448,7 +483,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
     private void ReplyStatus(in MessageHeader header, int errno)
     {
         if (errno > 0) ReplyError(header, errno);
-        else if (errno == 0 && !header.NoReply) Reply(header, 0);
+        else if (errno == 0) Reply(header, 0);
     }
 
     private void ReplyError(in MessageHeader header, int errno)

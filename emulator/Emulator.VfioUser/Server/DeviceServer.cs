@@ -23,6 +23,12 @@ public sealed record DeviceServerOptions
 
     /// <summary>Whether a client that proposes a twin socket for DMA messages gets one.</summary>
     public bool OfferTwinSocket { get; init; } = true;
+
+    /// <summary>
+    /// Whether to map guest memory that its owner can still cut, such as a plain file: an access after that ends this process. Off,
+    /// such memory is reached by DMA messages. QEMU's memory-backend-memfd is sealed, so this does not concern it.
+    /// </summary>
+    public bool TrustUnsealedMemory { get; init; }
 }
 
 /// <summary>
@@ -35,18 +41,23 @@ public sealed class DeviceServer : IDisposable
 
     private const long ListenPause = 1_000_000_000;
 
+    // Of clients accepted in one turn: a crowd that keeps coming must not keep the device from its client.
+    private const int AcceptLimit = 16;
+
+    // Of receives that follow a client to its end: more than its socket can hold.
+    private const int FarewellLimit = 256;
+
     private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(30);
 
     private readonly DeviceServerOptions _options;
     private readonly ServerSlot _slot;
-    private readonly Poller _poller = new(SlotCount);
+    private readonly Poller _poller;
     private readonly Thread _thread;
     private readonly Lock _lifetime = new();
     private readonly Time.IDeviceTimer _resumeListening;
     private UnixListener? _listener;
     private ClientSession? _session;
-    private UnixStream? _clientStream;
-    private UnixStream? _refused;
+    private RefusedClient? _refused;
     private EventFd? _polledResample;
     private UnixStream? _polledTwin;
     private volatile bool _stopping;
@@ -61,7 +72,16 @@ public sealed class DeviceServer : IDisposable
         ArgumentNullException.ThrowIfNull(create);
         _options = options;
         _slot = new ServerSlot(options.Name, text => options.Report($"{options.Name}: {text}"));
-        Function = create(_slot);
+        try
+        {
+            Function = create(_slot);
+            _poller = new Poller(SlotCount);
+        }
+        catch
+        {
+            _slot.Dispose();
+            throw;
+        }
         InterruptController interrupts = Function.Interrupts;
         _slot.InterruptPins.Size(
             Function.Identity.InterruptPin == 0 ? 0 : 1, interrupts.CountOf(InterruptKind.Msi), interrupts.CountOf(InterruptKind.MsiX));
@@ -92,11 +112,19 @@ public sealed class DeviceServer : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Runs something on the device thread, in a turn of its own, and waits for it. Its exception passes through.</summary>
+    /// <summary>
+    /// Runs something on the device thread, in a turn of its own, and waits for it; from the device thread itself, at once. Its
+    /// exception passes through.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The server has stopped.</exception>
     public void Invoke(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
+        if (Thread.CurrentThread == _thread)
+        {
+            action();
+            return;
+        }
         using var done = new ManualResetEventSlim();
         System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
         _slot.MailQueue.Post(new Mail(() =>
@@ -126,12 +154,17 @@ public sealed class DeviceServer : IDisposable
             if (_stopping) return;
             _stopping = true;
         }
-        _slot.Wake.Signal();
+        _slot.WakeThread();
         // A thread that waits for a client to read its replies wakes up by this.
-        Volatile.Read(ref _clientStream)?.Shutdown();
-        if ((_thread.ThreadState & ThreadState.Unstarted) == 0 && !_thread.Join(StopTimeout))
-            _options.Report($"{Name}: the device thread did not stop in {StopTimeout.TotalSeconds:0} s; a model may hang");
+        Volatile.Read(ref _session)?.Shutdown();
+        bool stopped = (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(StopTimeout);
         _listener?.Dispose();
+        if (!stopped)
+        {
+            // Its memory stays mapped, because it may still use it.
+            _options.Report($"{Name}: the device thread did not stop in {StopTimeout.TotalSeconds:0} s; a model may hang");
+            return;
+        }
         _poller.Dispose();
         _slot.Dispose();
     }
@@ -148,23 +181,13 @@ public sealed class DeviceServer : IDisposable
             {
                 // A timer or mail of a model failed. The device is lost to its client, not to the others.
                 _options.Report($"{Name}: bug in the model: the client is disconnected: {e}");
-                TryDisconnect();
+                Disconnect("");
+                // Mail behind the one that failed still waits.
+                _slot.WakeThread();
             }
         }
-        TryDisconnect();
-        _refused?.Dispose();
-    }
-
-    private void TryDisconnect()
-    {
-        try
-        {
-            Disconnect("");
-        }
-        catch (Exception e) when (e is not OutOfMemoryException)
-        {
-            _options.Report($"{Name}: bug in the model: its reset failed: {e}");
-        }
+        Disconnect("");
+        DropRefused();
     }
 
     private void Turn()
@@ -182,10 +205,10 @@ public sealed class DeviceServer : IDisposable
         if (Ready(ResampleSlot)) _slot.InterruptPins.OnResample();
         if (_slot.DmaMessages.IsReady)
         {
-            if (_session is null) _slot.DmaMessages.Abort();
+            if (_session is null) _slot.DmaMessages.Disconnect();
             else if (_session.RunDma() == SessionState.Ended) Disconnect(_session.Reason);
         }
-        if (Ready(RefusedSlot)) AnswerRefused();
+        if (Ready(RefusedSlot) && _refused is { } refused && refused.Answer()) DropRefused();
         if (Ready(ListenerSlot)) TryAccept();
         WatchSession();
     }
@@ -195,7 +218,7 @@ public sealed class DeviceServer : IDisposable
     // Looks at the socket without sleeping, as long as the options allow.
     private bool Spin()
     {
-        if (_options.SpinMicroseconds == 0 || _session is not { } session) return false;
+        if (_options.SpinMicroseconds == 0 || _slot.DmaMessages.IsReady || _session is not { } session) return false;
         long deadline = System.Diagnostics.Stopwatch.GetTimestamp() + (_options.SpinMicroseconds * (System.Diagnostics.Stopwatch.Frequency / 1_000_000));
         while (System.Diagnostics.Stopwatch.GetTimestamp() < deadline && !_stopping)
         {
@@ -210,21 +233,32 @@ public sealed class DeviceServer : IDisposable
 
     private void Accept()
     {
-        while (_listener!.TryAccept(out UnixStream? stream, out PeerCredentials peer) is var outcome && outcome != AcceptOutcome.NoneWaiting)
+        for (int i = 0; i < AcceptLimit; i++)
         {
+            AcceptOutcome outcome = _listener!.TryAccept(out UnixStream? stream, out PeerCredentials peer);
+            if (outcome == AcceptOutcome.NoneWaiting) return;
             if (outcome != AcceptOutcome.Accepted || stream is null)
             {
                 _options.Report($"{Name}: refused a client of user {peer.Uid} (process {peer.Pid}): the socket is for its owner and root");
                 continue;
             }
-            if (_session is not null)
+            try
             {
-                RefuseLater(stream);
-                continue;
+                BidFarewell();
+                if (_session is not null)
+                {
+                    RefuseLater(stream);
+                    continue;
+                }
+                var session = new ClientSession(stream, Function, _slot, _options, text => _options.Report($"{Name}: {text}"));
+                _poller.Replace(ClientSlot, stream.Handle, PollEvents.Readable);
+                Volatile.Write(ref _session, session);
             }
-            _session = new ClientSession(stream, Function, _slot, _options.OfferTwinSocket, text => _options.Report($"{Name}: {text}"));
-            Volatile.Write(ref _clientStream, stream);
-            _poller.Replace(ClientSlot, stream.Handle, PollEvents.Readable);
+            catch (TransportException)
+            {
+                stream.Dispose();
+                throw;
+            }
             _hasClient = true;
             Function.NoteClient(connected: true);
             _options.Report($"{Name}: client connected (process {peer.Pid})");
@@ -246,32 +280,31 @@ public sealed class DeviceServer : IDisposable
         }
     }
 
+    // A client that has gone may have left messages behind. They are carried out, so that whoever comes next is not told that the
+    // device is in use.
+    private void BidFarewell()
+    {
+        for (int i = 0; i < FarewellLimit && _session is { HasHungUp: true } session; i++)
+        {
+            if (session.Process(out _) == SessionState.Ended) Disconnect(session.Reason);
+        }
+    }
+
     // A second client is told that the device is in use as soon as it asks, instead of waiting for an answer that may never come.
     private void RefuseLater(UnixStream stream)
     {
         // One place for those: a crowd of them gets no more than a closed connection.
-        UnixStream? before = _refused;
+        DropRefused();
         _poller.Replace(RefusedSlot, stream.Handle, PollEvents.Readable);
-        _refused = stream;
-        before?.Dispose();
+        _refused = new RefusedClient(stream);
     }
 
-    private void AnswerRefused()
+    private void DropRefused()
     {
-        using UnixStream stream = _refused!;
+        if (_refused is not { } refused) return;
         _refused = null;
         _poller.Replace(RefusedSlot, null, PollEvents.None);
-        Span<byte> message = stackalloc byte[MessageHeader.HeaderSize];
-        try
-        {
-            if (stream.TryReceive(message, default, out _) < message.Length || !MessageHeader.TryRead(message, out MessageHeader header)) return;
-            header.ToErrorReply(Errno.EBUSY).Write(message);
-            stream.Send(message);
-        }
-        catch (TransportException)
-        {
-            // It did not wait for the answer.
-        }
+        refused.Dispose();
     }
 
     private void WatchSession()
@@ -291,18 +324,30 @@ public sealed class DeviceServer : IDisposable
     private void Disconnect(string reason)
     {
         if (_session is not { } session) return;
-        _session = null;
-        _hasClient = false;
-        Volatile.Write(ref _clientStream, null);
+        Volatile.Write(ref _session, null);
         for (int i = ClientSlot; i <= TwinSlot; i++) _poller.Replace(i, null, PollEvents.None);
         _polledResample = null;
         _polledTwin = null;
         session.Dispose();
-        _slot.DmaMessages.Disconnect();
+        // Before anything of the model runs: whatever it does, the next client must not meet this one's memory or descriptors.
         _slot.DmaTable.Clear();
         _slot.InterruptPins.Clear();
         Function.NoteClient(connected: false);
-        Function.Reset(ResetKind.PowerOn);
+        Guard("a completion", _slot.DmaMessages.Disconnect);
+        Guard("its reset", () => Function.Reset(ResetKind.PowerOn));
+        _hasClient = false;
         _options.Report(reason.Length == 0 ? $"{Name}: client disconnected" : $"{Name}: client disconnected: {reason}");
+    }
+
+    private void Guard(string what, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            _options.Report($"{Name}: bug in the model: {what} failed: {e}");
+        }
     }
 }

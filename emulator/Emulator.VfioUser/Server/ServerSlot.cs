@@ -18,7 +18,7 @@ internal sealed class ServerSlot : PciSlot, IDisposable
     public ServerSlot(string name, Action<string> report)
     {
         (_name, _report) = (name, report);
-        MailQueue = new MailQueue(() => Wake.Signal());
+        MailQueue = new MailQueue(WakeThread);
         DmaMessages = new DmaMessages(DmaTable);
         _memory = new SharedGuestMemory(DmaTable, DmaMessages);
         DmaMessages.TryTransfer = _memory.TryTransfer;
@@ -46,6 +46,18 @@ internal sealed class ServerSlot : PciSlot, IDisposable
 
     public override void Report(string text) => _report(text);
 
+    /// <summary>Makes the device thread look for mail. A backend may outlive its server: then there is nobody to wake.</summary>
+    public void WakeThread()
+    {
+        try
+        {
+            Wake.Signal();
+        }
+        catch (ObjectDisposedException)
+        {
+        }
+    }
+
     public void Dispose()
     {
         DmaTable.Dispose();
@@ -64,7 +76,15 @@ internal sealed class SharedBarMemory : BarMemory, IDisposable
     public SharedBarMemory(string name, int length)
     {
         _memory = SharedMemory.Create(name, (ulong)length);
-        _mapping = _memory.Map();
+        try
+        {
+            _mapping = _memory.Map();
+        }
+        catch
+        {
+            _memory.Dispose();
+            throw;
+        }
     }
 
     public FileDescriptor Descriptor => _memory.Handle;

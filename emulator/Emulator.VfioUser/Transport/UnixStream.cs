@@ -50,6 +50,30 @@ public sealed class UnixStream : IDisposable
         }
     }
 
+    /// <summary>Whether the peer has closed its end: what it sent before can still be received.</summary>
+    public unsafe bool HasHungUp
+    {
+        get
+        {
+            bool held = false;
+            try
+            {
+                Handle.DangerousAddRef(ref held);
+                var slot = new LibC.PollFd { Fd = Handle.Number };
+                LibC.TimeSpec now = default;
+                // Safe: one slot and one timespec, both locals.
+                return LibC.ppoll(&slot, 1, &now, null) > 0 && ((PollEvents)slot.Returned & PollEvents.HangUp) != 0;
+            }
+            finally
+            {
+                if (held)
+                {
+                    Handle.DangerousRelease();
+                }
+            }
+        }
+    }
+
     /// <summary>
     /// Connects to a listening socket. <paramref name="timeout"/> bounds the wait for a server that does not accept; zero or less waits
     /// without end. Throws <see cref="TransportException"/> that says what to do.
@@ -171,9 +195,13 @@ public sealed class UnixStream : IDisposable
     /// <summary>Ends both directions: the peer, and any thread of ours that is blocked here, sees the end. Never throws.</summary>
     public void Shutdown()
     {
-        if (!Handle.IsClosed)
+        try
         {
             _ = LibC.shutdown(Handle, LibC.SHUT_RDWR);
+        }
+        catch (ObjectDisposedException)
+        {
+            // The thread that owns it closed it first.
         }
     }
 
