@@ -28,6 +28,19 @@ internal static class Descriptors
     [DllImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static extern int NativeLock(int fd, int operation);
 
+    /// <summary>Makes an open file blocking, for everybody who shares it.</summary>
+    public static bool MakeBlocking(int fd) => NativeControl(fd, 4, 0) == 0;
+
+    /// <summary>Makes the calling thread act as another user, for good: the bare system call changes this thread alone.</summary>
+    public static bool TryBecomeUser(int uid)
+        => NativeSystemCall(RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 147 : 117, uid, uid, uid) == 0;
+
+    [DllImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static extern long NativeSystemCall(long number, long first, long second, long third);
+
+    [DllImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static extern int NativeControl(int fd, int command, int argument);
+
     [DllImport("libc", EntryPoint = "open", SetLastError = true)]
     private static extern int NativeOpen([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
 
