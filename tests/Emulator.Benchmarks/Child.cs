@@ -52,7 +52,12 @@ internal sealed class Child : IDisposable
     public void Dispose()
     {
         _process.StandardInput.Close();
-        if (!_process.WaitForExit(2000)) _process.Kill(entireProcessTree: true);
+        if (!_process.WaitForExit(200))
+        {
+            // What serves until it is told to stop removes its sockets then.
+            Run("kill", "-TERM", _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            if (!_process.WaitForExit(5000)) _process.Kill(entireProcessTree: true);
+        }
         _process.WaitForExit();
         _process.Dispose();
     }

@@ -13,12 +13,13 @@ internal static class WholeProcess
         string emulator = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "Emulator.Cli", "release", "emulator"));
         if (!File.Exists(emulator)) throw new BenchException($"'{emulator}' is not built: make build CONFIGURATION=Release");
         using var folder = new TemporaryFolder();
-        string lab = folder.At("lab.jsonc"), sockets = folder.At("sockets"), socket = Path.Combine(sockets, "lpt0.sock");
-        File.WriteAllText(lab, $$"""{ "name": "bench", "sockets": "{{sockets}}", "devices": [ { "name": "lpt0", "model": "parallel-port" } ] }""");
         var starts = new List<double>();
         var resident = new List<double>();
         for (int i = 0; i < Runs; i++)
         {
+            // A folder of its own for every run: what a run leaves must not look like the next one's start.
+            string lab = folder.At($"lab{i}.jsonc"), sockets = folder.At($"run{i}"), socket = Path.Combine(sockets, "lpt0.sock");
+            File.WriteAllText(lab, $$"""{ "name": "bench", "sockets": "{{sockets}}", "devices": [ { "name": "lpt0", "model": "parallel-port" } ] }""");
             long begin = Stopwatch.GetTimestamp();
             using Child run = Child.Start(emulator, "run", lab);
             run.WaitFor(socket);

@@ -75,7 +75,7 @@ internal sealed class RunningLab : IDisposable
             Name = device.Name,
             SocketPath = Folder.Socket(device.Name),
             Report = report,
-            SpinMicroseconds = device.SpinMicroseconds,
+            SpinMicroseconds = device.SpinMicroseconds ?? DeviceServerOptions.DefaultSpinMicroseconds,
             OfferTwinSocket = device.TwinSocket,
         };
         var host = new DeviceHost(device.Name, report);

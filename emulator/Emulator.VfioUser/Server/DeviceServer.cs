@@ -18,8 +18,14 @@ public sealed record DeviceServerOptions
     /// <summary>Takes lines for a person: clients, guest errors, bugs. Called on the device thread.</summary>
     public Action<string> Report { get; init; } = _ => { };
 
-    /// <summary>How long to look for the next message before sleeping, in microseconds. Spinning costs a core: 0 unless cores are idle.</summary>
-    public int SpinMicroseconds { get; init; }
+    /// <summary>
+    /// How long to look for the next message before sleeping, in microseconds, while messages follow each other that fast. 0 never
+    /// does, and is the default where there is one processor only.
+    /// </summary>
+    public int SpinMicroseconds { get; init; } = DefaultSpinMicroseconds;
+
+    /// <summary>What <see cref="SpinMicroseconds"/> is when nobody says otherwise.</summary>
+    public static int DefaultSpinMicroseconds { get; } = Environment.ProcessorCount > 1 ? 20 : 0;
 
     /// <summary>Whether a client that proposes a twin socket for DMA messages gets one.</summary>
     public bool OfferTwinSocket { get; init; } = true;
@@ -39,6 +45,9 @@ public sealed class DeviceServer : IDisposable
 {
     private const int WakeSlot = 0, ListenerSlot = 1, ClientSlot = 2, ResampleSlot = 3, TwinSlot = 4, RefusedSlot = 5, SlotCount = 6;
 
+    // Messages carried out between looks at everything else.
+    private const int MessagesInARow = 256;
+
     private const long ListenPause = 1_000_000_000;
 
     // Of clients accepted in one turn: a crowd that keeps coming must not keep the device from its client.
@@ -55,6 +64,8 @@ public sealed class DeviceServer : IDisposable
     private readonly Thread _thread;
     private readonly Lock _lifetime = new();
     private readonly Time.IDeviceTimer _resumeListening;
+    private readonly AdaptiveSpin _spin;
+    private long _lastMessage;
     private UnixListener? _listener;
     private ClientSession? _session;
     private RefusedClient? _refused;
@@ -71,6 +82,7 @@ public sealed class DeviceServer : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(create);
         _options = options;
+        _spin = new AdaptiveSpin(options.SpinMicroseconds * 1000L);
         _slot = new ServerSlot(options.Name, text => options.Report($"{options.Name}: {text}"));
         try
         {
@@ -192,7 +204,8 @@ public sealed class DeviceServer : IDisposable
 
     private void Turn()
     {
-        if (!Spin()) _poller.Wait(_slot.DmaMessages.IsReady ? 0 : _slot.RealTime.UntilNext());
+        if (_spin.IsActive && _session is not null) LookAtClient(_session);
+        _poller.Wait(_slot.DmaMessages.IsReady || !_slot.MailQueue.IsEmpty || _stopping ? 0 : _slot.RealTime.UntilNext());
         _slot.RealTime.Latch();
         _slot.RealTime.Timers.RunDue();
         if (Ready(WakeSlot))
@@ -200,7 +213,12 @@ public sealed class DeviceServer : IDisposable
             _slot.Wake.TryDrain();
             _slot.MailQueue.Deliver();
         }
-        if (Ready(ClientSlot) && _session is { } session && session.Process(out _) == SessionState.Ended) Disconnect(session.Reason);
+        if (Ready(ClientSlot) && _session is { } session)
+        {
+            _spin.OnGap(_slot.RealTime.Timers.Now - _lastMessage);
+            _lastMessage = _slot.RealTime.Timers.Now;
+            if (session.Process(out _) == SessionState.Ended) Disconnect(session.Reason);
+        }
         if (Ready(TwinSlot) && _session is { Twin: not null } twin && twin.ProcessTwin() == SessionState.Ended) Disconnect(twin.Reason);
         if (Ready(ResampleSlot)) _slot.InterruptPins.OnResample();
         if (_slot.DmaMessages.IsReady)
@@ -215,20 +233,28 @@ public sealed class DeviceServer : IDisposable
 
     private bool Ready(int slot) => _poller.Events(slot) != PollEvents.None;
 
-    // Looks at the socket without sleeping, as long as the options allow.
-    private bool Spin()
+    // Carries out messages as they come, without sleeping in between, until none comes or something else wants a turn.
+    private void LookAtClient(ClientSession session)
     {
-        if (_options.SpinMicroseconds == 0 || _slot.DmaMessages.IsReady || _session is not { } session) return false;
-        long deadline = System.Diagnostics.Stopwatch.GetTimestamp() + (_options.SpinMicroseconds * (System.Diagnostics.Stopwatch.Frequency / 1_000_000));
-        while (System.Diagnostics.Stopwatch.GetTimestamp() < deadline && !_stopping)
+        long deadline = _slot.RealTime.Elapsed + _spin.Limit;
+        for (int found = 0; found < MessagesInARow && !_stopping && !_slot.DmaMessages.IsReady && _slot.MailQueue.IsEmpty;)
         {
             _slot.RealTime.Latch();
             _slot.RealTime.Timers.RunDue();
-            SessionState state = session.Process(out bool idle);
-            if (state == SessionState.Ended) { Disconnect(session.Reason); return false; }
-            if (!idle) { _poller.Wait(0); return true; }
+            if (session.Process(out bool idle) == SessionState.Ended) { Disconnect(session.Reason); return; }
+            long now = _slot.RealTime.Elapsed;
+            if (!idle)
+            {
+                found++;
+                _spin.OnFound();
+                deadline = now + _spin.Limit;
+            }
+            else if (now >= deadline)
+            {
+                _spin.OnNothing();
+                return;
+            }
         }
-        return false;
     }
 
     private void Accept()

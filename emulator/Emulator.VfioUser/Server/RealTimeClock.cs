@@ -10,8 +10,11 @@ internal sealed class RealTimeClock
 
     public TimerQueue Timers { get; } = new();
 
+    /// <summary>The present time, which <see cref="Latch"/> makes the time of a turn; in nanoseconds.</summary>
+    public long Elapsed => (Stopwatch.GetTimestamp() - _start) * (1_000_000_000 / Stopwatch.Frequency);
+
     /// <summary>Begins a turn at the present time.</summary>
-    public void Latch() => Timers.SetNow((Stopwatch.GetTimestamp() - _start) * (1_000_000_000 / Stopwatch.Frequency));
+    public void Latch() => Timers.SetNow(Elapsed);
 
     /// <summary>Nanoseconds until the next timer, at least 0; -1 when none is armed.</summary>
     public long UntilNext() => Timers.NextDeadline == TimerQueue.Never ? -1 : Math.Max(0, Timers.NextDeadline - Timers.Now);
