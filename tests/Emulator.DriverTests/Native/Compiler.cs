@@ -55,11 +55,3 @@ internal static class Compiler
         return (process.ExitCode, output.Result, errors);
     }
 }
-
-/// <summary>Removes the compilers' output after all tests.</summary>
-[SetUpFixture]
-internal sealed class CompilerCleanup
-{
-    [OneTimeTearDown]
-    public void Clean() => Compiler.Clean();
-}
