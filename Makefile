@@ -33,11 +33,11 @@ fuzz: ## Random messages and accesses at every model, for SECONDS_PER_FUZZER=60
 drivers: ## Build guest drivers: there are none yet, the guests' own drivers serve every device so far
 	@echo "No guest drivers to build yet: every device so far is driven by the guest's own drivers."
 
-docs: emulator ## Write docs/models and the lab schema from the models
-	@rm -rf docs/models && mkdir -p docs/models
-	@for model in $$($(EMULATOR) models | cut -d ' ' -f 1); do $(EMULATOR) regs $$model --format md > docs/models/$$model.md || exit; done
+docs: emulator ## Write devicemodels/datasheets and the lab schema from the models
+	@rm -rf devicemodels/datasheets && mkdir -p devicemodels/datasheets
+	@for model in $$($(EMULATOR) models | cut -d ' ' -f 1); do $(EMULATOR) regs $$model --format md > devicemodels/datasheets/$$model.md || exit; done
 	@$(EMULATOR) schema > qemu-config/labs/lab.schema.json
-	@echo "docs/models and qemu-config/labs/lab.schema.json are up to date"
+	@echo "devicemodels/datasheets and qemu-config/labs/lab.schema.json are up to date"
 
 format: ## Lay out the sources as .editorconfig says
 	@dotnet format whitespace Emulator.sln
@@ -51,4 +51,4 @@ publish: ## A single file in out/publish that needs only the .NET runtime
 	@ls -l out/publish/emulator
 
 emulator:
-	@dotnet build emulator/Emulator.Cli -c Release -v quiet --nologo -clp:NoSummary
+	@dotnet build emulator/Emulator.Cli -c Release -v quiet --nologo -clp:ErrorsOnly

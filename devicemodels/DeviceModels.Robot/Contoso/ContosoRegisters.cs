@@ -68,7 +68,7 @@ public enum ContosoListError : byte
 
 /// <summary>
 /// The direct registers of a Contoso robot: 16 bits wide, causes cleared by reading, everything else behind INDEX and
-/// WINDOW (<see cref="ContosoIndexedRegisters"/>). See docs/robots/contoso.md.
+/// WINDOW (<see cref="ContosoIndexedRegisters"/>). See Contoso/contoso.md.
 /// </summary>
 public sealed class ContosoRegisters : RegisterBank
 {

@@ -6,7 +6,7 @@ namespace DeviceModels.Robot.Contoso;
 
 /// <summary>
 /// The Contoso robot: a conventional PCI function with a gripper. 16-bit registers, most of them behind an index, and a linked
-/// list of descriptors command it in encoder ticks; causes are cleared by reading. Programming guide: docs/robots/contoso.md.
+/// list of descriptors command it in encoder ticks; causes are cleared by reading. Programming guide: Contoso/contoso.md.
 /// </summary>
 public sealed class ContosoRobot : PciFunction
 {

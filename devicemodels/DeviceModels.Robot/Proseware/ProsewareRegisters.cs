@@ -70,7 +70,7 @@ public enum ProsewareRingError : byte
 
 /// <summary>
 /// The registers of a Proseware robot: 32 bits wide, distances in millimetres, status bits cleared by writing one, a
-/// command mailbox, and a descriptor ring with a completion queue. See docs/robots/proseware.md.
+/// command mailbox, and a descriptor ring with a completion queue. See Proseware/proseware.md.
 /// </summary>
 public sealed class ProsewareRegisters : RegisterBank
 {

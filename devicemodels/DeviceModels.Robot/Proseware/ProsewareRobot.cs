@@ -6,7 +6,7 @@ namespace DeviceModels.Robot.Proseware;
 
 /// <summary>
 /// The Proseware robot: a PCI Express endpoint with a pen. A mailbox or a descriptor ring commands it in millimetres; status
-/// bits are cleared by writing one. Programming guide: docs/robots/proseware.md.
+/// bits are cleared by writing one. Programming guide: Proseware/proseware.md.
 /// </summary>
 public sealed class ProsewareRobot : PciFunction
 {

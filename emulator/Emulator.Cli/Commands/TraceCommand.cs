@@ -43,7 +43,7 @@ internal static class TraceCommand
         return command.WithExamples(
             ("emulator trace show out/session.trace --register STATUS,CONTROL", "the handshake only"),
             ("emulator trace show out/session.trace --kind interrupt --from 1.5s", "interrupts after a second and a half"),
-            ("emulator trace show out/session.trace --format json | jq .register", "JSON lines, one an event"));
+            ("emulator trace show out/session.trace --format json | jq '.registers[]?.name'", "JSON lines, one an event"));
     }
 
     private static int Show(InvocationConfiguration console, string file, OutputFormat format, bool every, Func<IReadOnlyList<TracedDevice>, TraceFilter> createFilter)

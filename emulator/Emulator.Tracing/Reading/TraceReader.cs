@@ -10,7 +10,7 @@ namespace Emulator.Tracing;
 /// Reads a trace file. Opening walks over the chunk headers and reads the devices' descriptions; the events are then
 /// streamed, a block a device in memory at a time. A file cut short by a crash is read as far as it goes.
 /// </summary>
-/// <remarks>The file format is docs/trace-format.md. The file is taken for hostile.</remarks>
+/// <remarks>The file format is trace-format.md. The file is taken for hostile.</remarks>
 public sealed class TraceReader : IDisposable
 {
     private readonly Stream _file;

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace Emulator.Tracing;
 
-/// <summary>The numbers of the trace file format. docs/trace-format.md is the description; change both together.</summary>
+/// <summary>The numbers of the trace file format. trace-format.md is the description; change both together.</summary>
 internal static class TraceFormat
 {
     public const ushort Major = 1, Minor = 0;

@@ -3,7 +3,7 @@ using Emulator.Observation;
 
 namespace Emulator.Tracing;
 
-/// <summary>An event as the rings and the file hold it: 32 bytes, little-endian. The layout is docs/trace-format.md, "Record".</summary>
+/// <summary>An event as the rings and the file hold it: 32 bytes, little-endian. The layout is trace-format.md, "Record".</summary>
 [StructLayout(LayoutKind.Explicit, Size = Bytes)]
 internal readonly struct TraceRecord
 {

@@ -13,7 +13,7 @@ namespace Emulator.Tracing;
 /// waits. Each device has a ring of its own; one thread writes them all, at least every 50 ms, so that a crash loses little.
 /// When the file cannot be written any more, the recording stops and the devices go on.
 /// </summary>
-/// <remarks>The file format is docs/trace-format.md.</remarks>
+/// <remarks>The file format is trace-format.md.</remarks>
 public sealed class TraceRecorder : IDisposable
 {
     /// <summary>Records a device can be ahead of the disk before it waits: 512 KiB of them.</summary>

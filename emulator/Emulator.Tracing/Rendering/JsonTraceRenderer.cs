@@ -5,7 +5,7 @@ using Emulator.Observation;
 namespace Emulator.Tracing;
 
 /// <summary>
-/// One JSON object a line (JSON lines). The keys are stable and described in docs/trace-format.md, "JSON lines".
+/// One JSON object a line (JSON lines). The keys are stable and described in trace-format.md, "JSON lines".
 /// </summary>
 /// <param name="stream">Written to in blocks; <see cref="TraceRenderer.Flush"/> writes the rest. It stays open.</param>
 /// <param name="fold">Whether identical consecutive reads become one line with a count.</param>

@@ -5,7 +5,7 @@ using Emulator.Testing;
 
 namespace DeviceModels.Tests.Robot;
 
-/// <summary>A little driver for the Contoso robot, with the offsets of docs/robots/contoso.md.</summary>
+/// <summary>A little driver for the Contoso robot, with the offsets of Contoso/contoso.md.</summary>
 internal sealed class ContosoDriver
 {
     public const int ChipId = 0x00, FwRev = 0x02, Cause = 0x04, Mask = 0x06, State = 0x08, Error = 0x0a, Mode = 0x0c, Kick = 0x0e;

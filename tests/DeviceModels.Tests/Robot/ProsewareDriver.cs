@@ -5,7 +5,7 @@ using Emulator.Testing;
 
 namespace DeviceModels.Tests.Robot;
 
-/// <summary>A little driver for the Proseware robot, with the offsets of docs/robots/proseware.md.</summary>
+/// <summary>A little driver for the Proseware robot, with the offsets of Proseware/proseware.md.</summary>
 internal sealed class ProsewareDriver
 {
     public const int Id = 0x00, Version = 0x04, Caps = 0x08, SerialNumber = 0x0c, Control = 0x10, Status = 0x14, IntSts = 0x18, IntEn = 0x1c, Faults = 0x20;

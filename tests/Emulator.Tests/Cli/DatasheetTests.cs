@@ -79,7 +79,7 @@ public sealed class DatasheetTests
 
     [TestCaseSource(nameof(Models))]
     public void The_pages_in_docs_are_up_to_date(string name)
-        => Assert.That(File.ReadAllText(Path.Combine(Repository.Root, "docs", "models", name + ".md")),
+        => Assert.That(File.ReadAllText(Path.Combine(Repository.Root, "devicemodels", "datasheets", name + ".md")),
             Is.EqualTo(MarkdownDatasheet.Render(Datasheet.Of(ModelCatalog.Find(name)))), "run `make docs`");
 
     // Written from the banks' own numbers, not from the header's macros.
