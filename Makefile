@@ -30,8 +30,8 @@ bench: ## Measure, next to the rivals
 fuzz: ## Random messages and accesses at every model, for SECONDS_PER_FUZZER=60
 	@dotnet run -c Release --project tests/Emulator.Fuzz -- $(SECONDS_PER_FUZZER)
 
-drivers: ## Build guest drivers: there are none yet, the guests' own drivers serve every device so far
-	@echo "No guest drivers to build yet: every device so far is driven by the guest's own drivers."
+drivers: emulator ## Build the guests' own drivers for x64 and x86 into out/drivers
+	@guest-drivers/build.sh --check
 
 docs: emulator ## Write devicemodels/datasheets and the lab schema from the models
 	@rm -rf devicemodels/datasheets && mkdir -p devicemodels/datasheets

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Builds the guests' drivers, for x64 and x86, into out/drivers/{x64,x86}, each binary with its linker map.
+# Usage: build.sh [--check] [--out FOLDER] [EMULATOR]
+# --check looks at every binary with objdump, and fails on one that NT would not load.
+# EMULATOR is the built emulator, which writes the register headers; by default the one `make emulator` leaves.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../qemu-config/common.sh"
+
+out=$repository/out/drivers check=false
+if [ "${1:-}" = --check ]; then check=true; shift; fi
+if [ "${1:-}" = --out ]; then out=$(realpath -m "${2:?--out needs a folder}"); shift 2; fi
+emulator=$(realpath -m "${1:-$repository/artifacts/bin/Emulator.Cli/release/emulator}")
+[ -x "$emulator" ] || die "no $emulator; run make emulator first"
+ensure_packages x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc:gcc-mingw-w64-i686
+cd "$repository/guest-drivers"
+begin_work "$out"
+
+# What the models say of their registers.
+headers=$work/include/generated
+mkdir -p "$headers"
+for model in proseware-robot contoso-robot; do
+    "$emulator" regs "$model" --format c >"$headers/$model.h"
+done
+
+# use_machine x64|x86 - the compiler and its flags.
+use_machine() {
+    machine=$1
+    common=(-std=gnu11 -O2 -ffreestanding -fno-exceptions -fstack-protector-strong -fno-ident -fno-strict-aliasing -ffunction-sections
+        -fno-aggressive-loop-optimizations -Wall -Wextra -Werror -Wno-unknown-pragmas -Wno-multichar
+        "-ffile-prefix-map=$work=." -D_WIN32_WINNT=0x0601 -DNTDDI_VERSION=0x06010000
+        -Irobot/include -Iinclude "-I$work/include")
+    case $machine in
+    x64)
+        prefix=x86_64-w64-mingw32 entry=GsDriverEntry base=0x140000000 init=GeneralRobotInit
+        common+=(-D_AMD64_ -DAMD64 -mno-red-zone -fasynchronous-unwind-tables)
+        dll=(-m i386:x86-64)
+        ;;
+    x86)
+        prefix=i686-w64-mingw32 entry=_GsDriverEntry@8 base=0x10000 init=GeneralRobotInit@12
+        common+=(-D_X86_ -march=i686 -mno-sse -mno-mmx -mpreferred-stack-boundary=2)
+        dll=(-m i386 -k)
+        ;;
+    esac
+    common+=(-isystem "/usr/$prefix/include/ddk")
+    bin=$work/$machine
+    mkdir -p "$bin"
+}
+
+# driver NAME SOURCE... [-- LIBRARY...] - a .sys and its map.
+driver() {
+    local name=$1 sources=() libraries=()
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do sources+=("$1"); shift; done
+    [ $# -eq 0 ] || { shift; libraries=("$@"); }
+    "$prefix-gcc" "${common[@]}" -nostdlib -nostartfiles "-Wl,--subsystem,native:6.1" "-Wl,--entry,$entry" "-Wl,--image-base,$base" \
+        -Wl,--file-alignment,0x200 -Wl,--section-alignment,0x1000 -Wl,--major-os-version,6 -Wl,--minor-os-version,1 -Wl,--dynamicbase \
+        -Wl,--nxcompat -Wl,--wdmdriver -Wl,--no-insert-timestamp -Wl,--exclude-all-symbols -Wl,--kill-at -Wl,--gc-sections -s \
+        "-Wl,-Map,$bin/$name.map" -o "$bin/$name.sys" "${sources[@]}" include/gs.c "${libraries[@]}" -lntoskrnl -lhal -lgcc \
+        || die "$name.sys for $machine does not build"
+}
+
+build() {
+    use_machine "$1"
+    printf 'LIBRARY GeneralRobot.sys\nEXPORTS\n    %s\n' "$init" >"$bin/GeneralRobot.def"
+    "$prefix-dlltool" "${dll[@]}" -d "$bin/GeneralRobot.def" -l "$bin/libgeneralrobot.a"
+    driver GeneralRobot robot/general/*.c
+    driver ProsewareRobot robot/proseware/proseware.c -- "$bin/libgeneralrobot.a"
+    driver ContosoRobot robot/contoso/contoso.c -- "$bin/libgeneralrobot.a"
+    driver AfterThought robot/afterthought/afterthought.c
+    rm "$bin/GeneralRobot.def" "$bin/libgeneralrobot.a"
+}
+
+# check_driver FILE - what NT asks of it before it loads it.
+check_driver() {
+    local headers imports unknown
+    headers=$("$prefix-objdump" -x "$1")
+    grep -q '^Subsystem.*(NT native)' <<<"$headers" || die "$1: subsystem is not native"
+    grep -q '\.reloc' <<<"$headers" || die "$1: no relocations"
+    grep -q '^CheckSum[[:space:]]*0*$' <<<"$headers" && die "$1: no checksum"
+    imports=$(sed -n 's/^[[:space:]]*DLL Name: //p' <<<"$headers")
+    unknown=$(grep -vixE 'ntoskrnl\.exe|hal\.dll|GeneralRobot\.sys|WDFLDR\.SYS' <<<"$imports") && die "$1: imports from $unknown"
+    printf '  %-4s %-18s %6d bytes, imports %s\n' "$machine" "$(basename "$1")" "$(stat -c %s "$1")" "$(paste -sd ' ' <<<"$imports")"
+}
+
+build x64
+build x86
+
+if $check; then
+    for machine in x64 x86; do
+        use_machine "$machine"
+        for file in "$bin"/*.sys; do check_driver "$file"; done
+    done
+fi
+
+for machine in x64 x86; do finish_work "$work/$machine" "$out/$machine"; done
+say "Drivers in ${out#"$repository/"}"

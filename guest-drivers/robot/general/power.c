@@ -1,0 +1,145 @@
+/* D0 and D3. The pair is its device's power policy owner: it asks for the device state that fits a system state. */
+#include "general.h"
+
+/* Registers are up and programs go on. <= DISPATCH_LEVEL. Status: of the specific driver; then nothing has changed. */
+NTSTATUS RobotResume(PROBOT_EXTENSION Extension)
+{
+    NTSTATUS status = RobotCall(Extension, RobotPowerCallback, RobotPowerUp, NULL);
+    LIST_ENTRY ended;
+    KIRQL irql;
+
+    if (!NT_SUCCESS(status)) return status;
+    InitializeListHead(&ended);
+    KeAcquireSpinLock(&Extension->Lock, &irql);
+    Extension->Ready = TRUE;
+    RobotCall(Extension, RobotPowerCallback, RobotPowerEnable, NULL);
+    RobotAdvance(Extension, &ended);
+    KeReleaseSpinLock(&Extension->Lock, irql);
+    RobotEndRequests(Extension, &ended);
+    return STATUS_SUCCESS;
+}
+
+/* The running program ends as aborted, or with Status; the robot stops, and its registers are left alone. */
+void RobotQuiesce(PROBOT_EXTENSION Extension, NTSTATUS Status)
+{
+    LIST_ENTRY ended;
+    KIRQL irql;
+
+    InitializeListHead(&ended);
+    KeAcquireSpinLock(&Extension->Lock, &irql);
+    if (Extension->Active != NULL) RobotFinish(Extension, RobotAborted, NULL, Status, &ended);
+    if (Extension->Ready) RobotCall(Extension, RobotPowerCallback, RobotPowerDown, NULL);
+    Extension->Ready = FALSE;
+    KeReleaseSpinLock(&Extension->Lock, irql);
+    RobotEndRequests(Extension, &ended);
+}
+
+static void SetPower(PROBOT_EXTENSION extension, DEVICE_POWER_STATE device)
+{
+    POWER_STATE power;
+
+    power.DeviceState = device;
+    extension->Power = device;
+    PoSetPowerState(extension->Self, DevicePowerState, power);
+}
+
+static NTSTATUS Pass(PROBOT_EXTENSION extension, PIRP irp)
+{
+    NTSTATUS status;
+
+    PoStartNextPowerIrp(irp);
+    IoSkipCurrentIrpStackLocation(irp);
+    status = PoCallDriver(extension->Lower, irp);
+    IoReleaseRemoveLock(&extension->RemoveLock, irp);
+    return status;
+}
+
+/* The bus has given the device power. */
+static NTSTATUS NTAPI DeviceUp(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    PROBOT_EXTENSION extension = Context;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (NT_SUCCESS(Irp->IoStatus.Status)) {
+        /* Before the start, and after the stop, there is nothing mapped to resume. */
+        if (extension->Power != PowerDeviceD0 && extension->Device.Bars[0].Base != NULL && extension->State < RobotGone) RobotResume(extension);
+        SetPower(extension, PowerDeviceD0);
+    }
+    PoStartNextPowerIrp(Irp);
+    IoReleaseRemoveLock(&extension->RemoveLock, Irp);
+    return STATUS_CONTINUE_COMPLETION;
+}
+
+static NTSTATUS DevicePower(PROBOT_EXTENSION extension, PIRP irp, DEVICE_POWER_STATE state)
+{
+    if (state == PowerDeviceD0) {
+        IoMarkIrpPending(irp);
+        IoCopyCurrentIrpStackLocationToNext(irp);
+        IoSetCompletionRoutine(irp, DeviceUp, extension, TRUE, TRUE, TRUE);
+        PoCallDriver(extension->Lower, irp);
+        return STATUS_PENDING;
+    }
+    if (extension->Power == PowerDeviceD0) {
+        RobotQuiesce(extension, 0);
+        SetPower(extension, state);
+    }
+    irp->IoStatus.Status = STATUS_SUCCESS;
+    return Pass(extension, irp);
+}
+
+/* The device is in the state the system's asks for: so is this stack. */
+static void NTAPI DeviceDone(PDEVICE_OBJECT DeviceObject, UCHAR MinorFunction, POWER_STATE PowerState, PVOID Context, PIO_STATUS_BLOCK IoStatus)
+{
+    PIRP irp = Context;
+    PROBOT_EXTENSION extension = IoGetCurrentIrpStackLocation(irp)->DeviceObject->DeviceExtension;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    UNREFERENCED_PARAMETER(MinorFunction);
+    UNREFERENCED_PARAMETER(PowerState);
+    PoStartNextPowerIrp(irp);
+    RobotComplete(irp, IoStatus->Status, 0);
+    IoReleaseRemoveLock(&extension->RemoveLock, irp);
+}
+
+static NTSTATUS NTAPI SystemDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    PROBOT_EXTENSION extension = Context;
+    SYSTEM_POWER_STATE system = IoGetCurrentIrpStackLocation(Irp)->Parameters.Power.State.SystemState;
+    NTSTATUS status = Irp->IoStatus.Status;
+    POWER_STATE power;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (NT_SUCCESS(status)) {
+        power.DeviceState = system > PowerSystemUnspecified && system < PowerSystemMaximum ? extension->DeviceStates[system] : PowerDeviceD3;
+        status = PoRequestPowerIrp(extension->Pdo, IRP_MN_SET_POWER, power, DeviceDone, Irp, NULL);
+        if (status == STATUS_PENDING) return STATUS_MORE_PROCESSING_REQUIRED;
+        Irp->IoStatus.Status = status;
+    }
+    PoStartNextPowerIrp(Irp);
+    IoReleaseRemoveLock(&extension->RemoveLock, Irp);
+    return STATUS_CONTINUE_COMPLETION;
+}
+
+NTSTATUS NTAPI RobotDispatchPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
+{
+    PROBOT_EXTENSION extension = DeviceObject->DeviceExtension;
+    PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(Irp);
+    NTSTATUS status = IoAcquireRemoveLock(&extension->RemoveLock, Irp);
+
+    if (!NT_SUCCESS(status)) {
+        PoStartNextPowerIrp(Irp);
+        return RobotComplete(Irp, status, 0);
+    }
+    if (stack->MinorFunction == IRP_MN_SET_POWER && stack->Parameters.Power.Type == DevicePowerState) {
+        return DevicePower(extension, Irp, stack->Parameters.Power.State.DeviceState);
+    }
+    if (stack->MinorFunction == IRP_MN_SET_POWER) {
+        IoMarkIrpPending(Irp);
+        IoCopyCurrentIrpStackLocationToNext(Irp);
+        IoSetCompletionRoutine(Irp, SystemDone, extension, TRUE, TRUE, TRUE);
+        PoCallDriver(extension->Lower, Irp);
+        return STATUS_PENDING;
+    }
+    if (stack->MinorFunction == IRP_MN_QUERY_POWER) Irp->IoStatus.Status = STATUS_SUCCESS;
+    return Pass(extension, Irp);
+}

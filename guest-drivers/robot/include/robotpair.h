@@ -1,0 +1,95 @@
+/*
+ * The contract inside a pair: GeneralRobot.sys, and the small driver that knows one company's robot.
+ *
+ * The specific driver's DriverEntry hands its DRIVER_OBJECT to GeneralRobotInit with three callbacks, each of the type
+ * ROBOT_CALLBACK: [0] device control, [1] PnP, [2] power. GeneralRobot owns the driver object's dispatch table, AddDevice and Unload,
+ * all requests and all locks; it calls back only where robots differ. An operation a driver does not know it answers with
+ * STATUS_NOT_SUPPORTED.
+ */
+#ifndef ROBOTPAIR_H
+#define ROBOTPAIR_H
+
+#include <ntddk.h>
+#include <robot.h>
+
+/* Memory that the robot shares is in order on both sides. */
+#define ROBOT_BARRIER() __sync_synchronize()
+
+#define ROBOT_BARS 6
+
+/* One robot, as its specific driver sees it. GeneralRobot fills it; only *Specific is the specific driver's to write. */
+typedef struct _ROBOT_DEVICE {
+    ULONG Size;
+    PVOID Specific; /* ContextSize bytes, zeroed when the device is added */
+    struct {
+        PUCHAR Base; /* mapped; NULL when the robot has no such memory BAR */
+        ULONG Length;
+    } Bars[ROBOT_BARS]; /* in the order of the resource list */
+    PVOID Common; /* DMA memory, page-aligned, zeroed at each start */
+    PHYSICAL_ADDRESS CommonLogical; /* as the robot addresses it */
+} ROBOT_DEVICE, *PROBOT_DEVICE;
+
+/*
+ * Operations. "Locked": at DISPATCH_LEVEL under the device's lock, between a RobotPowerUp that succeeded and RobotPowerDown.
+ */
+typedef enum _ROBOT_OPERATION {
+    /* PnP callback */
+    RobotPnpDescribe = 0x100, /* ROBOT_DESCRIPTION, out. PASSIVE_LEVEL, from AddDevice; Device is NULL. */
+    RobotPnpPrepare, /* NULL. PASSIVE_LEVEL: BARs and DMA memory are there; identify the robot. */
+    RobotPnpRelease, /* NULL. PASSIVE_LEVEL: they are about to go. The robot may be gone: no register accesses. */
+
+    /* Power callback */
+    RobotPowerUp = 0x200, /* NULL. <= DISPATCH_LEVEL: reset, set up DMA, clear causes; interrupts stay off. */
+    RobotPowerEnable, /* NULL. Locked: interrupts and motors on. */
+    RobotPowerDown, /* NULL. Locked: wheels stopped, DMA stopped, interrupts off. */
+
+    /* Device control callback */
+    RobotControlInterrupt = 0x300, /* PULONG, out: causes. DIRQL: STATUS_SUCCESS when ours, then acknowledged; else STATUS_NO_MORE_ENTRIES. */
+    RobotControlCollect, /* ROBOT_COLLECTION. Locked: turn causes into events. */
+    RobotControlSubmit, /* PROBOT_COMMAND, in. Locked: give it to the engine. STATUS_DEVICE_BUSY: full, again after a completion;
+                           STATUS_INVALID_PARAMETER: not for this robot. */
+    RobotControlReap, /* PROBOT_COMPLETION, out. Locked: the next that ended, or STATUS_NO_MORE_ENTRIES. A halt without a completion is
+                         one with RobotFailed. */
+    RobotControlAbort, /* NULL. Locked: stop the wheels, forget what was submitted; the engine is empty and ready on return. */
+    RobotControlInfo, /* PROBOT_INFO, out: all but Size and Messages. Locked. */
+    RobotControlState, /* PROBOT_STATE, out: all but Waiting. Locked. */
+    RobotControlWatchdog, /* PULONG, in: ms. Locked. */
+    RobotControlFeed /* NULL. Locked. */
+} ROBOT_OPERATION;
+
+typedef struct _ROBOT_DESCRIPTION {
+    ULONG ContextSize; /* bytes */
+    ULONG CommonLength; /* bytes of DMA memory, 0 none */
+    ULONG AddressBits; /* 32 or 64: what the robot can address */
+} ROBOT_DESCRIPTION, *PROBOT_DESCRIPTION;
+
+#define ROBOT_COLLECTED 4
+
+typedef struct _ROBOT_COLLECTION {
+    ULONG Causes; /* in: what RobotControlInterrupt gave, of one or more interrupts */
+    ULONG Count; /* out */
+    struct {
+        ULONG Type;
+        ULONG Value;
+    } Events[ROBOT_COLLECTED];
+} ROBOT_COLLECTION, *PROBOT_COLLECTION;
+
+typedef NTSTATUS NTAPI ROBOT_CALLBACK(PROBOT_DEVICE Device, ROBOT_OPERATION Operation, PVOID Data);
+typedef ROBOT_CALLBACK *PROBOT_CALLBACK;
+
+enum { RobotDeviceControlCallback, RobotPnpCallback, RobotPowerCallback, RobotCallbacks };
+
+#ifdef ROBOT_GENERAL
+#define ROBOT_API __declspec(dllexport)
+#else
+#define ROBOT_API __declspec(dllimport)
+#endif
+
+/*
+ * Makes DriverObject the pair's: called once, from the specific driver's DriverEntry, whose status it gives.
+ * Callbacks: RobotCallbacks function pointers, copied. Errors: STATUS_INVALID_PARAMETER (a callback is NULL),
+ * STATUS_INSUFFICIENT_RESOURCES (more pairs than GeneralRobot keeps at a time).
+ */
+ROBOT_API NTSTATUS NTAPI GeneralRobotInit(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath, PVOID Callbacks[RobotCallbacks]);
+
+#endif

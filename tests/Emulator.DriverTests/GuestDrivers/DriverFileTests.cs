@@ -1,0 +1,77 @@
+using System.Reflection.PortableExecutable;
+using Emulator.DriverBench.Pe;
+
+namespace Emulator.DriverTests.GuestDrivers;
+
+/// <summary>The built drivers are such as NT loads, from 5.2 on, and have the names debuggers show.</summary>
+[TestFixture(Machine.Amd64)]
+[TestFixture(Machine.I386)]
+[Category("Driver")]
+internal sealed class DriverFileTests(Machine machine)
+{
+    private static readonly string[] Drivers = ["GeneralRobot.sys", "ProsewareRobot.sys", "ContosoRobot.sys", "AfterThought.sys"];
+
+    /// <summary>All that the robots' drivers may want of NT. Each is in NT 5.2: what is newer they look up when they run.</summary>
+    private static readonly string[] OldEnough =
+    [
+        "DbgPrint", "IoAcquireRemoveLockEx", "IoAttachDeviceToDeviceStack", "IoConnectInterrupt", "IoCreateDevice", "IoCreateSymbolicLink",
+        "IoDeleteDevice", "IoDeleteSymbolicLink", "IoDetachDevice", "IoDisconnectInterrupt", "IoGetDmaAdapter", "IoInitializeRemoveLockEx",
+        "IoRegisterDeviceInterface", "IoReleaseCancelSpinLock", "IoReleaseRemoveLockAndWaitEx", "IoReleaseRemoveLockEx", "IoSetDeviceInterfaceState",
+        "IofCallDriver", "IofCompleteRequest", "KeAcquireSpinLockRaiseToDpc", "KeBugCheckEx", "KeFlushQueuedDpcs", "KeInitializeDpc", "KeInitializeEvent",
+        "KeInsertQueueDpc", "KeReleaseSpinLock", "KeRemoveQueueDpc", "KeSetEvent", "KeWaitForSingleObject", "KfAcquireSpinLock", "KfReleaseSpinLock",
+        "MmGetSystemRoutineAddress", "MmMapIoSpace", "MmUnmapIoSpace", "PoCallDriver", "PoRequestPowerIrp", "PoSetPowerState", "PoStartNextPowerIrp",
+        "READ_REGISTER_ULONG", "READ_REGISTER_USHORT", "RtlFreeUnicodeString", "RtlInitUnicodeString", "WRITE_REGISTER_ULONG", "WRITE_REGISTER_USHORT",
+        "memcpy", "memset",
+    ];
+
+    [Test]
+    public void Every_driver_is_native_movable_and_has_its_checksum([ValueSource(nameof(Drivers))] string name)
+    {
+        PeImage image = GuestDriverFiles.Open(machine, name);
+        image.CheckDriver(machine);
+        Assert.That(image.Sections.Select(s => s.Name), Has.Member(".reloc"));
+        Assert.That(image.RelocationCount, Is.Positive);
+        Assert.That(image.DllCharacteristics & (DllCharacteristics.DynamicBase | DllCharacteristics.NxCompatible),
+            Is.EqualTo(DllCharacteristics.DynamicBase | DllCharacteristics.NxCompatible));
+        Assert.That(image.Characteristics.HasFlag(Characteristics.Dll), Is.False);
+    }
+
+    [Test]
+    public void Every_driver_wants_of_nt_only_what_the_oldest_has([ValueSource(nameof(Drivers))] string name)
+    {
+        IEnumerable<PeImport> others = GuestDriverFiles.Open(machine, name).Imports.Where(i => i.Module != "GeneralRobot.sys");
+        Assert.That(others.Select(i => i.Module).Distinct(), Is.SubsetOf(new[] { "ntoskrnl.exe", "HAL.dll" }));
+        Assert.That(others.Select(i => i.Name), Is.SubsetOf(OldEnough));
+    }
+
+    [Test]
+    public void Every_driver_starts_at_GsDriverEntry([ValueSource(nameof(Drivers))] string name)
+    {
+        PeImage image = GuestDriverFiles.Open(machine, name);
+        Assert.That(GuestDriverFiles.Map(machine, name).Symbols[image.EntryPointRva], Is.EqualTo("GsDriverEntry"));
+    }
+
+    [TestCase("ProsewareRobot.sys")]
+    [TestCase("ContosoRobot.sys")]
+    public void A_specific_driver_has_of_the_general_one_its_initialisation_alone(string name)
+    {
+        PeImage image = GuestDriverFiles.Open(machine, name);
+        Assert.That(image.Imports.Where(i => i.Module == "GeneralRobot.sys").Select(i => i.Name), Is.EqualTo(new[] { "GeneralRobotInit" }));
+        Assert.That(image.Exports, Is.Empty);
+        // Small: dispatch, queues and PnP are the other half's.
+        Assert.That(image.Imports.Where(i => i.Name!.StartsWith("Io", StringComparison.Ordinal)), Is.Empty);
+    }
+
+    [Test]
+    public void The_general_driver_exports_its_initialisation_and_what_lets_it_be_unloaded()
+        => Assert.That(GuestDriverFiles.Open(machine, "GeneralRobot.sys").Exports.Select(e => e.Name),
+            Is.EquivalentTo(new[] { "DllInitialize", "DllUnload", "GeneralRobotInit" }));
+
+    [TestCase("GeneralRobot.sys", "RobotDispatchCreate RobotDispatchClose RobotDispatchCleanup RobotDispatchRead RobotDispatchWrite RobotDispatchDeviceControl "
+        + "RobotDispatchInternalDeviceControl RobotDispatchPower RobotDispatchSystemControl RobotDispatchPnp RobotAddDevice RobotUnload RobotIsr RobotDpc")]
+    [TestCase("ProsewareRobot.sys", "DriverEntry DeviceControlCallback PnpCallback PowerCallback")]
+    [TestCase("ContosoRobot.sys", "DriverEntry DeviceControlCallback PnpCallback PowerCallback")]
+    [TestCase("AfterThought.sys", "DriverEntry AfterThoughtAddDevice AfterThoughtPass AfterThoughtPower AfterThoughtPnp AfterThoughtUnload")]
+    public void The_map_names_what_a_listing_shows(string name, string functions)
+        => Assert.That(functions.Split(' '), Is.SubsetOf(GuestDriverFiles.Map(machine, name).Symbols.Values));
+}

@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using System.Reflection.PortableExecutable;
+using System.Runtime.CompilerServices;
+using Emulator.DriverBench.Pe;
+
+namespace Emulator.DriverTests.GuestDrivers;
+
+/// <summary>The drivers of guest-drivers, built once for all tests that want them, in a folder of the tests' own.</summary>
+internal static class GuestDriverFiles
+{
+    private static readonly Lazy<(string? Folder, string? WhyNot)> Built = new(Build);
+
+    /// <summary>The folder with x64/ and x86/. Without mingw the test that asks is ignored; when the build fails, it fails.</summary>
+    public static string Folder
+    {
+        get
+        {
+            if (Built.Value.WhyNot is { } reason) Assert.Ignore(reason);
+            return Built.Value.Folder!;
+        }
+    }
+
+    /// <summary>A driver, read and checked for its form.</summary>
+    /// <param name="name">"GeneralRobot.sys".</param>
+    public static PeImage Open(Machine machine, string name) => PeImage.Open(PathOf(machine, name));
+
+    /// <summary>The names in a driver, by address relative to its base.</summary>
+    public static LinkerMap Map(Machine machine, string name)
+        => LinkerMap.Parse(File.ReadAllText(Path.ChangeExtension(PathOf(machine, name), ".map")), Open(machine, name));
+
+    public static string PathOf(Machine machine, string name) => Path.Combine(Folder, machine == Machine.Amd64 ? "x64" : "x86", name);
+
+    /// <summary>The repository's own folder.</summary>
+    public static string Repository([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", ".."));
+
+    private static (string? Folder, string? WhyNot) Build()
+    {
+        foreach (string tool in (string[])["x86_64-w64-mingw32-gcc", "i686-w64-mingw32-gcc"])
+        {
+            if (!IsInPath(tool)) return (null, $"no {tool}; run make drivers as root, or sudo apt-get install -y gcc-mingw-w64-x86-64 gcc-mingw-w64-i686");
+        }
+        string root = Repository();
+        string? emulator = new[] { "release", "debug" }.Select(kind => Path.Combine(root, "artifacts", "bin", "Emulator.Cli", kind, "emulator")).FirstOrDefault(File.Exists);
+        if (emulator is null) return (null, "the emulator is not built, which writes the drivers' register headers; run make build");
+        string folder = Path.Combine(root, "artifacts", "driver-tests");
+        var start = new ProcessStartInfo(Path.Combine(root, "guest-drivers", "build.sh"), ["--out", folder, emulator])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+        };
+        using Process build = Process.Start(start)!;
+        Task<string> output = build.StandardOutput.ReadToEndAsync();
+        string errors = build.StandardError.ReadToEnd();
+        build.WaitForExit();
+        Assert.That(build.ExitCode, Is.Zero, $"guest-drivers/build.sh failed:\n{errors}{output.Result}");
+        return (folder, null);
+    }
+
+    private static bool IsInPath(string tool)
+        => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, tool)));
+}
