@@ -59,6 +59,16 @@ driver() {
         || die "$name.sys for $machine does not build"
 }
 
+# program NAME SOURCE [LIBRARY]... - an .exe for the console, from NT 5.2 on.
+program() {
+    "$prefix-gcc" -std=gnu11 -O2 -Wall -Wextra -Werror "-ffile-prefix-map=$work=." -D_WIN32_WINNT=0x0502 -Iinclude -static -s \
+        -Wl,--subsystem,console:5.2 -Wl,--no-insert-timestamp -Wl,--dynamicbase -Wl,--nxcompat -o "$bin/$1.exe" "$2" "${@:3}" \
+        || die "$1.exe for $machine does not build"
+}
+
+# setup_file FILE - an INF, with the line ends that Windows wants, whatever the checkout has.
+setup_file() { sed 's/\r*$/\r/' "$1" >"$bin/$(basename "$1")"; }
+
 build() {
     use_machine "$1"
     printf 'LIBRARY GeneralRobot.sys\nEXPORTS\n    %s\n' "$init" >"$bin/GeneralRobot.def"
@@ -67,6 +77,11 @@ build() {
     driver ProsewareRobot robot/proseware/proseware.c -- "$bin/libgeneralrobot.a"
     driver ContosoRobot robot/contoso/contoso.c -- "$bin/libgeneralrobot.a"
     driver AfterThought robot/afterthought/afterthought.c
+    program robotctl tools/robotctl.c -lsetupapi
+    program stacks tools/stacks.c -lsetupapi
+    setup_file robot/proseware/ProsewareRobot.inf
+    setup_file robot/contoso/ContosoRobot.inf
+    setup_file parport/parport-card.inf
     rm "$bin/GeneralRobot.def" "$bin/libgeneralrobot.a"
 }
 
