@@ -31,8 +31,9 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
     private byte? _firstByte;
 
     /// <summary>What it is doing, for the message when time is over.</summary>
-    public string Step { get; private set; } = "the guest to boot";
+    public string Step { get; private set; } = "";
 
+    /// <summary>What the script may take once the guest is up.</summary>
     public TimeSpan Timeout => TimeSpan.FromSeconds(_script.TimeoutSeconds);
 
     /// <summary>The document as it will be sent, or null where the demonstration prints nothing.</summary>
@@ -59,7 +60,7 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         foreach (string text in _script.Expect)
         {
             Step = $"the guest to say \"{text}\"";
-            Match line = await session.Console.WaitForAsync(new Regex($"^.*{Regex.Escape(text)}.*\n", RegexOptions.Multiline), Timeout, 0, cancel);
+            Match line = await session.Console.WaitForAsync(new Regex($"^.*{Regex.Escape(text)}.*\n", RegexOptions.Multiline), System.Threading.Timeout.InfiniteTimeSpan, 0, cancel);
             Say("guest: " + line.Value.TrimEnd());
         }
         bool good = _script.Print is not { } print || await PrintAsync(session, print, cancel);
@@ -67,7 +68,7 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         {
             Step = $"`{command}` in the guest";
             Say($"guest$ {command}");
-            GuestCommandResult result = await session.RunAsync(command, Timeout, null, cancel);
+            GuestCommandResult result = await session.RunAsync(command, System.Threading.Timeout.InfiniteTimeSpan, null, cancel);
             output.Write(result.Output);
             output.Flush();
             if (result.ExitCode == 0) continue;
@@ -111,7 +112,7 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         if (sent.Length > 0) _firstByte = sent[0];
         Step = $"{document} to go to {print.To}";
         long started = Stopwatch.GetTimestamp();
-        GuestCommandResult copied = await session.RunAsync($"cat /payload/{PayloadName} >{print.To}", Timeout, null, cancel);
+        GuestCommandResult copied = await session.RunAsync($"cat /payload/{PayloadName} >{print.To}", System.Threading.Timeout.InfiniteTimeSpan, null, cancel);
         if (copied.ExitCode != 0)
         {
             Say($"cat to {print.To} ended with exit code {copied.ExitCode}: {copied.Output.Trim()}");

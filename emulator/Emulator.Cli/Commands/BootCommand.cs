@@ -19,14 +19,13 @@ internal static class BootCommand
         Option<bool> live = CommonOptions.Live();
         Option<string?> trace = CommonOptions.Trace();
         var command = new Command("boot",
-            "Serve a lab, boot its guest under QEMU, and end both together. On a terminal: a shell in the guest. Otherwise: the lab's demonstration. "
-            + "QEMU and the guest's image are fetched on first use.") { lab, document, console, live, trace };
+            "Serve a lab and boot its guest under QEMU: a shell in it on a terminal, the lab's demonstration elsewhere.") { lab, document, console, live, trace };
         command.SetAction((parsed, _) => BootAsync(
             new Choices(parsed.GetRequiredValue(lab), parsed.GetValue(document), parsed.GetValue(live), parsed.GetValue(trace), parsed.GetValue(console)),
             parsed.InvocationConfiguration));
         return command.WithExamples(
             ("emulator boot parallel-port", "on a terminal, a shell in the guest: try `echo hello >/dev/lp0`, leave with `exit`"),
-            ("emulator boot parallel-port </dev/null", "the demonstration: the guest prints README.md, the result is compared"),
+            ("emulator boot parallel-port </dev/null", "the demonstration: the guest prints README.md, the result is compared; QEMU and the guest are fetched on first use"),
             ("emulator boot parallel-port --print letter.ps </dev/null", "the same with another document"));
     }
 
@@ -57,7 +56,6 @@ internal static class BootCommand
                 options = options with
                 {
                     Payload = demonstration.Payload,
-                    BootTimeout = demonstration.Timeout,
                     OnConsoleText = choices.ShowConsole ? console.Error.Write : null,
                 };
                 good = await PlayAsync(demonstration, options, cancel);
@@ -86,16 +84,17 @@ internal static class BootCommand
 
     private static async Task<bool> PlayAsync(Demonstration demonstration, GuestOptions options, CancellationToken cancel)
     {
+        // A guest that does not come up in time has its own explanation, with its console's last lines.
+        await using GuestSession session = await GuestSession.StartAsync(options, cancel);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         limit.CancelAfter(demonstration.Timeout);
         try
         {
-            await using GuestSession session = await GuestSession.StartAsync(options, limit.Token);
             return await demonstration.PlayAsync(session, limit.Token);
         }
         catch (OperationCanceledException problem) when (!cancel.IsCancellationRequested)
         {
-            throw UserError.Failed($"the demonstration took longer than {demonstration.Timeout.TotalSeconds:0} s; it waited for {demonstration.Step}", problem);
+            throw UserError.Failed($"the demonstration took longer than {demonstration.Timeout.TotalSeconds:0} s; it waited for {demonstration.Step}; the guest's console:\n{session.Console.LastLines()}", problem);
         }
     }
 }

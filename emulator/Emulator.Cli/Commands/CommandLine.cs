@@ -65,8 +65,10 @@ internal static class CommandLine
     /// <summary>Adds an Examples section to a command's help.</summary>
     public static T WithExamples<T>(this T command, params (string Line, string Meaning)[] examples) where T : Command
     {
-        HelpOption? help = command.Options.OfType<HelpOption>().FirstOrDefault();
-        if (help is null) command.Options.Add(help = new HelpOption());
+        // One of its own for each command, instead of the root's for all, so that each has its own examples.
+        foreach (HelpOption inherited in command.Options.OfType<HelpOption>().ToArray()) command.Options.Remove(inherited);
+        var help = new HelpOption("--help", "-h") { Recursive = false };
+        command.Options.Add(help);
         help.Action = new HelpWithExamples((SynchronousCommandLineAction)help.Action!, examples);
         return command;
     }

@@ -11,24 +11,23 @@ internal enum OutputFormat { Text, Json }
 internal static class CommonOptions
 {
     /// <summary>--format text|json.</summary>
-    public static Option<OutputFormat> Format() => Choice("--format", "How to write the result", OutputFormat.Text);
+    public static Option<OutputFormat> Format() => Choice<OutputFormat>("--format", "How to write the result");
 
-    /// <summary>An option that takes the lower-case names of an enum.</summary>
-    public static Option<T> Choice<T>(string name, string description, T usual) where T : struct, Enum
+    /// <summary>An option that takes the lower-case names of an enum; without it, the value is the enum's first.</summary>
+    public static Option<T> Choice<T>(string name, string description) where T : struct, Enum
     {
         string[] names = [.. Enum.GetNames<T>().Select(n => n.ToLowerInvariant())];
         var option = new Option<T>(name)
         {
-            Description = $"{description}; {usual.ToString().ToLowerInvariant()} unless told otherwise",
+            Description = $"{description}; {names[0]} unless told otherwise",
             HelpName = string.Join('|', names),
             CustomParser = result =>
             {
                 string typed = result.Tokens[0].Value;
                 if (Enum.TryParse(typed, ignoreCase: true, out T value) && names.Contains(typed.ToLowerInvariant())) return value;
                 result.AddError($"{name} takes {string.Join(", ", names)}; not '{typed}'");
-                return usual;
+                return default;
             },
-            DefaultValueFactory = _ => usual,
         };
         option.CompletionSources.Clear();
         option.CompletionSources.Add(names);
@@ -38,7 +37,7 @@ internal static class CommonOptions
     /// <summary>A lab: a file, or the name of one that comes with the emulator.</summary>
     public static Argument<string> Lab(string name = "LAB", string description = "A lab file, or the name of one in qemu-config/labs")
     {
-        var argument = new Argument<string>(name) { Description = description };
+        var argument = new Argument<string>(name) { Description = description, HelpName = name };
         argument.CompletionSources.Add(_ => LabSource.ShippedLabs() is { } folder
             ? Directory.GetFiles(folder, "*.jsonc").Select(Path.GetFileNameWithoutExtension).OfType<string>().Order()
             : []);
@@ -54,7 +53,7 @@ internal static class CommonOptions
     /// <summary>The name of a model in the catalogue.</summary>
     public static Argument<string> Model()
     {
-        var argument = new Argument<string>("MODEL") { Description = "A model's name; `emulator models` lists them" };
+        var argument = new Argument<string>("MODEL") { HelpName = "MODEL", Description = "A model's name; `emulator models` lists them" };
         argument.CompletionSources.Add(_ => ModelCatalog.All.Select(m => new CompletionItem(m.Name, detail: m.Summary)));
         return argument;
     }

@@ -45,7 +45,7 @@ internal static class CompletionCommand
 
     public static Command Create()
     {
-        var shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish" };
+        var shell = new Argument<string>("SHELL") { HelpName = "SHELL", Description = "bash, zsh or fish" };
         shell.CompletionSources.Add(Names);
         var command = new Command("completion", "Print a shell's completion script.") { shell };
         command.SetAction(parsed =>

@@ -21,13 +21,11 @@ internal static class ProbeCommand
         var read = new Option<string[]>("--read") { Description = "Read instead: BAR is 0 to 5, or config; SIZE in bytes is 1, 2, 4, 8, or more for a dump", HelpName = "BAR:OFFSET[:SIZE]" };
         var write = new Option<string[]>("--write") { Description = "Write instead: SIZE is 1, 2, 4 or 8 bytes", HelpName = "BAR:OFFSET:SIZE=VALUE" };
         Option<OutputFormat> format = CommonOptions.Format();
-        var command = new Command("probe",
-            "Show a served device as lspci -vv shows a card: identity, BARs, capabilities, interrupts. Reads and writes happen in the order they are "
-            + "given, with the BARs enabled first as firmware does; the device is back at power-on when the probe ends.") { socket, read, write, format };
+        var command = new Command("probe", "Show a served device as lspci -vv shows a card, or read and write it.") { socket, read, write, format };
         command.SetAction(parsed => Run(parsed.InvocationConfiguration.Output, parsed.GetRequiredValue(socket), Accesses(parsed, read, write), parsed.GetValue(format)));
         return command.WithExamples(
             ("emulator probe /tmp/emulator-1000/parallel-port/lp.sock", "the device as lspci would show it"),
-            ("emulator probe lp.sock --write 0:0:1=0x55 --read 0:0", "write a register, read it back"),
+            ("emulator probe lp.sock --write 0:0:1=0x55 --read 0:0", "write a register, read it back: in the order given, BARs enabled first as firmware does, back at power-on in the end"),
             ("emulator probe dev.sock --read config:0:64", "dump the start of configuration space"));
     }
 

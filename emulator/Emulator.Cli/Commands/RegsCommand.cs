@@ -12,7 +12,7 @@ internal static class RegsCommand
     public static Command Create()
     {
         Argument<string> model = CommonOptions.Model();
-        Option<Format> format = CommonOptions.Choice("--format", "A datasheet in Markdown, the same as JSON, or a C header for a driver", Format.Md);
+        Option<Format> format = CommonOptions.Choice<Format>("--format", "A datasheet in Markdown, the same as JSON, or a C header for a driver");
         var command = new Command("regs", "Print a model's datasheet: BARs, registers, fields, reset values and access kinds.") { model, format };
         command.SetAction(parsed =>
         {

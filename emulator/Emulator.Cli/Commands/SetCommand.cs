@@ -12,9 +12,9 @@ internal static class SetCommand
     public static Command Create()
     {
         var lab = CommonOptions.Lab("LAB", "The running lab: its file, its name, or the folder of its sockets");
-        var device = new Argument<string?>("DEVICE") { Description = "A device's name in the lab", Arity = ArgumentArity.ZeroOrOne };
-        var name = new Argument<string?>("SWITCH") { Description = "What to change, such as paper", Arity = ArgumentArity.ZeroOrOne };
-        var value = new Argument<string?>("VALUE") { Description = "The new value", Arity = ArgumentArity.ZeroOrOne };
+        var device = new Argument<string?>("DEVICE") { HelpName = "DEVICE", Description = "A device's name in the lab", Arity = ArgumentArity.ZeroOrOne };
+        var name = new Argument<string?>("SWITCH") { HelpName = "SWITCH", Description = "What to change, such as paper", Arity = ArgumentArity.ZeroOrOne };
+        var value = new Argument<string?>("VALUE") { HelpName = "VALUE", Description = "The new value", Arity = ArgumentArity.ZeroOrOne };
         Option<OutputFormat> format = CommonOptions.Format();
         device.CompletionSources.Add(context => Running(context, lab).Select(d => d.Name));
         name.CompletionSources.Add(context => Switches(context, lab, device).Select(s => s.Name));

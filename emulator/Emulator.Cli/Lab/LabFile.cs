@@ -110,7 +110,7 @@ internal sealed record LabDemonstration
     [Description("Shell commands run in the guest, in this order; one that fails ends the demonstration.")]
     public IReadOnlyList<string> Run { get; set; } = [];
 
-    [Description("Seconds after which the demonstration gives up. Default: 300.")]
+    [Description("Seconds the demonstration may take once the guest is up. Default: 300.")]
     public int TimeoutSeconds { get; set; } = 300;
 }
 

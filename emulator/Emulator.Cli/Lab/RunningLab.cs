@@ -25,6 +25,8 @@ internal sealed class RunningLab : IDisposable
         Source = source;
         Folder = LabFolder.Of(source);
         TraceFile = trace.File;
+        // Folders in /tmp have names that anybody can guess and take first.
+        if (source.Lab.Sockets is null) Serving(() => UnixListener.RequirePrivateFolder(Path.GetDirectoryName(Folder.Path)!));
         // The control socket comes first: it is what a second run of the same lab stumbles over.
         _control = Serving(() => new ControlServer(Folder.Control, Answer));
         try

@@ -169,6 +169,12 @@ public sealed class UnixListener : IDisposable
         }
     }
 
+    /// <summary>
+    /// Creates a folder with mode 0700 if it is missing. Throws <see cref="TransportException"/> when it is another user's or others may write
+    /// it. For the folder above the one of a socket: whoever owns that can put another in its place.
+    /// </summary>
+    public static void RequirePrivateFolder(string path) => OpenPrivateFolder(System.IO.Path.GetFullPath(path)).Dispose();
+
     private static FileDescriptor OpenPrivateFolder(string path)
     {
         CreateFolder(path);

@@ -67,6 +67,14 @@ public sealed class CommandLineTests
         Assert.That(run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), Does.Contain(expected));
     }
 
+    [Test]
+    public void A_suggestion_comes_once()
+    {
+        const string Line = "emulator run ";
+        string[] words = CommandRun.Of($"[suggest:{Line.Length}]", Line).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.That(words, Is.Unique.And.No.Member("/?"));
+    }
+
     [TestCase("bash", "complete -o bashdefault -o default -F _emulator emulator")]
     [TestCase("zsh", "compdef _emulator emulator")]
     [TestCase("fish", "complete --command emulator")]
