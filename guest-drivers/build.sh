@@ -31,12 +31,12 @@ use_machine() {
         -Irobot/include -Iinclude "-I$work/include")
     case $machine in
     x64)
-        prefix=x86_64-w64-mingw32 entry=GsDriverEntry base=0x140000000 init=GeneralRobotInit
+        prefix=x86_64-w64-mingw32 entry=GsDriverEntry fx=FxDriverEntry base=0x140000000 init=GeneralRobotInit bind=WdfVersionBind unbind=WdfVersionUnbind
         common+=(-D_AMD64_ -DAMD64 -mno-red-zone -fasynchronous-unwind-tables)
         dll=(-m i386:x86-64)
         ;;
     x86)
-        prefix=i686-w64-mingw32 entry=_GsDriverEntry@8 base=0x10000 init=GeneralRobotInit@12
+        prefix=i686-w64-mingw32 entry=_GsDriverEntry@8 fx=_FxDriverEntry@8 base=0x10000 init=GeneralRobotInit@12 bind=WdfVersionBind@16 unbind=WdfVersionUnbind@12
         common+=(-D_X86_ -march=i686 -mno-sse -mno-mmx -mpreferred-stack-boundary=2)
         dll=(-m i386 -k)
         ;;
@@ -77,10 +77,15 @@ build() {
     driver ProsewareRobot robot/proseware/proseware.c -- "$bin/libgeneralrobot.a"
     driver ContosoRobot robot/contoso/contoso.c -- "$bin/libgeneralrobot.a"
     driver AfterThought robot/afterthought/afterthought.c
+    printf 'LIBRARY WDFLDR.SYS\nEXPORTS\n    %s\n    %s\n' "$bind" "$unbind" >"$bin/wdfldr.def"
+    "$prefix-dlltool" "${dll[@]}" -d "$bin/wdfldr.def" -l "$bin/libwdfldr.a"
+    entry=$fx driver KmdfRobot robot/kmdf/*.c -- "$bin/libwdfldr.a"
+    rm "$bin/wdfldr.def" "$bin/libwdfldr.a"
     program robotctl tools/robotctl.c -lsetupapi
     program stacks tools/stacks.c -lsetupapi
     setup_file robot/proseware/ProsewareRobot.inf
     setup_file robot/contoso/ContosoRobot.inf
+    setup_file robot/kmdf/KmdfRobot.inf
     setup_file parport/parport-card.inf
     rm "$bin/GeneralRobot.def" "$bin/libgeneralrobot.a"
 }

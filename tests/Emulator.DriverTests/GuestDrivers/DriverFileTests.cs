@@ -11,6 +11,8 @@ internal sealed class DriverFileTests(Machine machine)
 {
     private static readonly string[] Drivers = ["GeneralRobot.sys", "ProsewareRobot.sys", "ContosoRobot.sys", "AfterThought.sys"];
 
+    private static readonly string[] AllDrivers = [.. Drivers, "KmdfRobot.sys"];
+
     /// <summary>All that the robots' drivers may want of NT. Each is in NT 5.2: what is newer they look up when they run.</summary>
     private static readonly string[] OldEnough =
     [
@@ -25,7 +27,7 @@ internal sealed class DriverFileTests(Machine machine)
     ];
 
     [Test]
-    public void Every_driver_is_native_movable_and_has_its_checksum([ValueSource(nameof(Drivers))] string name)
+    public void Every_driver_is_native_movable_and_has_its_checksum([ValueSource(nameof(AllDrivers))] string name)
     {
         PeImage image = GuestDriverFiles.Open(machine, name);
         image.CheckDriver(machine);
@@ -51,6 +53,16 @@ internal sealed class DriverFileTests(Machine machine)
         Assert.That(GuestDriverFiles.Map(machine, name).Symbols[image.EntryPointRva], Is.EqualTo("GsDriverEntry"));
     }
 
+    [Test]
+    public void The_framework_driver_has_its_dispatch_from_the_framework_and_starts_at_FxDriverEntry()
+    {
+        PeImage image = GuestDriverFiles.Open(machine, "KmdfRobot.sys");
+        Assert.That(image.Imports.Where(i => i.Module == "WDFLDR.SYS").Select(i => i.Name), Is.EquivalentTo(new[] { "WdfVersionBind", "WdfVersionUnbind" }));
+        Assert.That(image.Imports.Select(i => i.Module).Distinct(), Is.SubsetOf(new[] { "WDFLDR.SYS", "ntoskrnl.exe", "HAL.dll" }));
+        Assert.That(image.Imports.Where(i => i.Name!.StartsWith("Io", StringComparison.Ordinal)), Is.Empty);
+        Assert.That(GuestDriverFiles.Map(machine, "KmdfRobot.sys").Symbols[image.EntryPointRva], Is.EqualTo("FxDriverEntry"));
+    }
+
     [TestCase("ProsewareRobot.sys")]
     [TestCase("ContosoRobot.sys")]
     public void A_specific_driver_has_of_the_general_one_its_initialisation_alone(string name)
@@ -71,6 +83,7 @@ internal sealed class DriverFileTests(Machine machine)
         + "RobotDispatchInternalDeviceControl RobotDispatchPower RobotDispatchSystemControl RobotDispatchPnp RobotAddDevice RobotUnload RobotIsr RobotDpc")]
     [TestCase("ProsewareRobot.sys", "DriverEntry DeviceControlCallback PnpCallback PowerCallback")]
     [TestCase("ContosoRobot.sys", "DriverEntry DeviceControlCallback PnpCallback PowerCallback")]
+    [TestCase("KmdfRobot.sys", "DriverEntry EvtDriverDeviceAdd EvtDevicePrepareHardware EvtIoRead EvtIoDeviceControl EvtInterruptIsr EvtInterruptDpc EvtDevicePnpStateChange")]
     [TestCase("AfterThought.sys", "DriverEntry AfterThoughtAddDevice AfterThoughtPass AfterThoughtPower AfterThoughtPnp AfterThoughtUnload")]
     public void The_map_names_what_a_listing_shows(string name, string functions)
         => Assert.That(functions.Split(' '), Is.SubsetOf(GuestDriverFiles.Map(machine, name).Symbols.Values));

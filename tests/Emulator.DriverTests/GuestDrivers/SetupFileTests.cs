@@ -40,8 +40,19 @@ internal sealed class SetupFileTests(Machine machine)
         Assert.That(inf["Robot.Hardware"], Has.Member("HKR,,\"UpperFilters\",0x00010000,\"AfterThought\""));
     }
 
+    [Test]
+    public void The_framework_driver_names_the_framework_it_wants()
+    {
+        Dictionary<string, List<string>> inf = Read("KmdfRobot.inf");
+        Assert.That(inf["Robot.NT.Wdf"], Is.EqualTo(new[] { "KmdfService = KmdfRobot,Robot.Framework" }));
+        Assert.That(inf["Robot.Framework"], Is.EqualTo(new[] { "KmdfLibraryVersion = 1.15" }));
+        Assert.That(inf["Robot.Files"], Is.EqualTo(new[] { "KmdfRobot.sys", "AfterThought.sys" }));
+        Assert.That(inf["Models"], Is.Empty);
+    }
+
     [TestCase("ProsewareRobot.inf")]
     [TestCase("ContosoRobot.inf")]
+    [TestCase("KmdfRobot.inf")]
     [TestCase("parport-card.inf")]
     public void Every_line_ends_as_setup_wants_and_every_string_is_given(string name)
     {

@@ -1,0 +1,481 @@
+/*
+ * KmdfRobot.sys: the Proseware robot as a KMDF driver. The framework is the general half of this pair. A command goes through the robot's
+ * mailbox, one at a time; ReadFile gives a ROBOT_STATE; of robot.h's IOCTLs all are there. Programs and events are GeneralRobot's alone.
+ */
+#include "wdfsubset.h"
+#include <robot.h>
+#include <generated/proseware-robot.h>
+
+#define REG(name) PROSEWARE_ROBOT_PROSEWARE_##name
+#define FIELD(value, name) (((value) & REG(name##_MASK)) >> REG(name##_SHIFT))
+
+#define MESSAGES 4
+#define PNP_STARTED 0x119 /* WdfDevStatePnpStarted */
+#define NOTIFY_ALL 0x7 /* entering, after processing, leaving */
+
+typedef struct _ROBOT {
+    PUCHAR Registers;
+    ULONG Length;
+    BOOLEAN Line; /* the INTx fallback */
+    volatile LONG Causes; /* from the ISR to the DPC */
+    KSPIN_LOCK Lock; /* guards the mailbox and what follows */
+    WDFREQUEST Pending; /* waits for the mailbox */
+    ULONG Tag; /* of its command */
+    ROBOT_COMMAND Command;
+    ROBOT_STATISTICS Statistics;
+    ULONG PnpChanges;
+} ROBOT, *PROBOT;
+
+static const WDF_OBJECT_CONTEXT_TYPE_INFO RobotType = { sizeof RobotType, "ROBOT", sizeof(ROBOT), &RobotType, NULL };
+
+DRIVER_INITIALIZE DriverEntry;
+static EVT_WDF_DRIVER_DEVICE_ADD EvtDriverDeviceAdd;
+static EVT_WDF_DEVICE_PREPARE_HARDWARE EvtDevicePrepareHardware;
+static EVT_WDF_DEVICE_RELEASE_HARDWARE EvtDeviceReleaseHardware;
+static EVT_WDF_DEVICE_D0 EvtDeviceD0Entry, EvtDeviceD0Exit;
+static EVT_WDF_DEVICE_PNP_STATE_CHANGE_NOTIFICATION EvtDevicePnpStateChange;
+static EVT_WDF_IO_QUEUE_IO_READ EvtIoRead;
+static EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL EvtIoDeviceControl;
+static EVT_WDF_IO_QUEUE_IO_STOP EvtIoStop;
+static EVT_WDF_INTERRUPT_ISR EvtInterruptIsr;
+static EVT_WDF_INTERRUPT_DPC EvtInterruptDpc;
+static EVT_WDF_INTERRUPT_SWITCH EvtInterruptEnable, EvtInterruptDisable;
+
+static PROBOT Robot(WDFOBJECT device)
+{
+    return WDF(WdfObjectGetTypedContextWorker, PVOID, WDFOBJECT, const WDF_OBJECT_CONTEXT_TYPE_INFO *)(WdfDriverGlobals, device, &RobotType);
+}
+
+static ULONG Read(PROBOT robot, ULONG offset)
+{
+    return READ_REGISTER_ULONG((PULONG)(robot->Registers + offset));
+}
+
+static void Write(PROBOT robot, ULONG offset, ULONG value)
+{
+    WRITE_REGISTER_ULONG((PULONG)(robot->Registers + offset), value);
+}
+
+static void Complete(WDFREQUEST request, NTSTATUS status, ULONG_PTR information)
+{
+    WDF(WdfRequestCompleteWithInformation, void, WDFREQUEST, NTSTATUS, ULONG_PTR)(WdfDriverGlobals, request, status, information);
+}
+
+/* NULL with the status when there is none of at least the size. */
+static PVOID Buffer(ULONG which, WDFREQUEST request, SIZE_T size, PNTSTATUS status)
+{
+    PVOID buffer = NULL;
+
+    *status = WDF(which, NTSTATUS, WDFREQUEST, SIZE_T, PVOID *, SIZE_T *)(WdfDriverGlobals, request, size, &buffer, NULL);
+    return NT_SUCCESS(*status) ? buffer : NULL;
+}
+
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
+{
+    WDF_DRIVER_CONFIG config = { .Size = sizeof config, .EvtDriverDeviceAdd = EvtDriverDeviceAdd };
+
+    return WDF(WdfDriverCreate, NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, WDF_OBJECT_ATTRIBUTES *, WDF_DRIVER_CONFIG *, WDFDRIVER *)(
+        WdfDriverGlobals, DriverObject, RegistryPath, NULL, &config, NULL);
+}
+
+static NTSTATUS CreateInterrupts(WDFDEVICE device)
+{
+    WDF_INTERRUPT_CONFIG config = {
+        .Size = sizeof config,
+        .ShareVector = 2,
+        .EvtInterruptIsr = EvtInterruptIsr,
+        .EvtInterruptDpc = EvtInterruptDpc,
+        .EvtInterruptEnable = EvtInterruptEnable,
+        .EvtInterruptDisable = EvtInterruptDisable,
+    };
+    ULONG i;
+
+    /* One for each message; with fewer granted, the framework leaves the rest unconnected. */
+    for (i = 0; i < MESSAGES; i++) {
+        WDFINTERRUPT interrupt;
+        NTSTATUS status = WDF(WdfInterruptCreate, NTSTATUS, WDFDEVICE, WDF_INTERRUPT_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFINTERRUPT *)(
+            WdfDriverGlobals, device, &config, NULL, &interrupt);
+
+        if (!NT_SUCCESS(status)) return status;
+    }
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI EvtDriverDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT Init)
+{
+    static const GUID robots = ROBOT_INTERFACE_GUID;
+    WDF_PNPPOWER_EVENT_CALLBACKS power = {
+        .Size = sizeof power,
+        .EvtDeviceD0Entry = EvtDeviceD0Entry,
+        .EvtDeviceD0Exit = EvtDeviceD0Exit,
+        .EvtDevicePrepareHardware = EvtDevicePrepareHardware,
+        .EvtDeviceReleaseHardware = EvtDeviceReleaseHardware,
+    };
+    WDF_OBJECT_ATTRIBUTES attributes = { .Size = sizeof attributes, .ExecutionLevel = 1, .SynchronizationScope = 1, .ContextTypeInfo = &RobotType };
+    WDF_IO_QUEUE_CONFIG queue = {
+        .Size = sizeof queue,
+        .DispatchType = 2,
+        .PowerManaged = 2,
+        .DefaultQueue = TRUE,
+        .EvtIoRead = EvtIoRead,
+        .EvtIoDeviceControl = EvtIoDeviceControl,
+        .EvtIoStop = EvtIoStop,
+        .Settings.NumberOfPresentedRequests = MAXULONG,
+    };
+    WDFDEVICE device;
+    NTSTATUS status;
+
+    UNREFERENCED_PARAMETER(Driver);
+    WDF(WdfDeviceInitSetPnpPowerEventCallbacks, void, PWDFDEVICE_INIT, WDF_PNPPOWER_EVENT_CALLBACKS *)(WdfDriverGlobals, Init, &power);
+    WDF(WdfDeviceInitSetIoType, void, PWDFDEVICE_INIT, ULONG)(WdfDriverGlobals, Init, 2 /* buffered */);
+    status = WDF(WdfDeviceInitRegisterPnpStateChangeCallback, NTSTATUS, PWDFDEVICE_INIT, ULONG, EVT_WDF_DEVICE_PNP_STATE_CHANGE_NOTIFICATION *, ULONG)(
+        WdfDriverGlobals, Init, PNP_STARTED, EvtDevicePnpStateChange, NOTIFY_ALL);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfDeviceCreate, NTSTATUS, PWDFDEVICE_INIT *, WDF_OBJECT_ATTRIBUTES *, WDFDEVICE *)(WdfDriverGlobals, &Init, &attributes, &device);
+    if (!NT_SUCCESS(status)) return status;
+    KeInitializeSpinLock(&Robot(device)->Lock);
+    status = CreateInterrupts(device);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+        WdfDriverGlobals, device, &queue, NULL, NULL);
+    if (!NT_SUCCESS(status)) return status;
+    return WDF(WdfDeviceCreateDeviceInterface, NTSTATUS, WDFDEVICE, const GUID *, PUNICODE_STRING)(WdfDriverGlobals, device, &robots, NULL);
+}
+
+/* ---- hardware ---- */
+
+static NTSTATUS NTAPI EvtDevicePrepareHardware(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Translated)
+{
+    ULONG count = WDF(WdfCmResourceListGetCount, ULONG, WDFCMRESLIST)(WdfDriverGlobals, Translated), i;
+    PROBOT robot = Robot(Device);
+
+    UNREFERENCED_PARAMETER(Raw);
+    robot->Line = FALSE;
+    for (i = 0; i < count; i++) {
+        PCM_PARTIAL_RESOURCE_DESCRIPTOR at = WDF(WdfCmResourceListGetDescriptor, PCM_PARTIAL_RESOURCE_DESCRIPTOR, WDFCMRESLIST, ULONG)(
+            WdfDriverGlobals, Translated, i);
+
+        if (at->Type == CmResourceTypeMemory && robot->Registers == NULL) {
+            if (at->u.Memory.Length < PROSEWARE_ROBOT_BAR0_SIZE) return STATUS_DEVICE_CONFIGURATION_ERROR;
+            robot->Registers = MmMapIoSpace(at->u.Memory.Start, at->u.Memory.Length, MmNonCached);
+            if (robot->Registers == NULL) return STATUS_INSUFFICIENT_RESOURCES;
+            robot->Length = at->u.Memory.Length;
+        } else if (at->Type == CmResourceTypeInterrupt && (at->Flags & CM_RESOURCE_INTERRUPT_MESSAGE) == 0) {
+            robot->Line = TRUE;
+        }
+    }
+    if (robot->Registers == NULL) return STATUS_DEVICE_CONFIGURATION_ERROR;
+    return Read(robot, REG(ID)) == 0x42525750 /* "PWRB" */ ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE;
+}
+
+/* Also after a failed EvtDevicePrepareHardware. */
+static NTSTATUS NTAPI EvtDeviceReleaseHardware(WDFDEVICE Device, WDFCMRESLIST Translated)
+{
+    PROBOT robot = Robot(Device);
+
+    UNREFERENCED_PARAMETER(Translated);
+    if (robot->Registers != NULL) MmUnmapIoSpace(robot->Registers, robot->Length);
+    robot->Registers = NULL;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI EvtDeviceD0Entry(WDFDEVICE Device, ULONG Previous)
+{
+    PROBOT robot = Robot(Device);
+
+    UNREFERENCED_PARAMETER(Previous);
+    Write(robot, REG(CONTROL), REG(CONTROL_RESET_MASK));
+    if (Read(robot, REG(CONTROL)) != REG(CONTROL_BUMPSTOP_MASK)) return STATUS_DEVICE_NOT_READY;
+    Write(robot, REG(FAULTS), MAXULONG);
+    Write(robot, REG(SENSEVT), MAXULONG);
+    Write(robot, REG(INTSTS), MAXULONG);
+    Write(robot, REG(CONTROL), REG(CONTROL_MOTEN_MASK) | REG(CONTROL_BUMPSTOP_MASK));
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI EvtDeviceD0Exit(WDFDEVICE Device, ULONG Target)
+{
+    PROBOT robot = Robot(Device);
+
+    UNREFERENCED_PARAMETER(Target);
+    /* A robot that is gone takes no harm from writes. */
+    Write(robot, REG(CONTROL), REG(CONTROL_BUMPSTOP_MASK));
+    Write(robot, REG(WDT_PERIOD), 0);
+    return STATUS_SUCCESS;
+}
+
+/* The framework tells; what it tells is kept for whoever asks with a debugger. */
+static void NTAPI EvtDevicePnpStateChange(WDFDEVICE Device, const WDF_DEVICE_PNP_NOTIFICATION_DATA *Data)
+{
+    UNREFERENCED_PARAMETER(Data);
+    Robot(Device)->PnpChanges++;
+}
+
+/* ---- interrupts ---- */
+
+/* Each of the messages calls it; the bit for all is the same. */
+static NTSTATUS NTAPI EvtInterruptEnable(WDFINTERRUPT Interrupt, WDFDEVICE Device)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    Write(Robot(Device), REG(INTEN), REG(INTEN_ENABLE_MASK));
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI EvtInterruptDisable(WDFINTERRUPT Interrupt, WDFDEVICE Device)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    Write(Robot(Device), REG(INTEN), 0);
+    return STATUS_SUCCESS;
+}
+
+static BOOLEAN NTAPI EvtInterruptIsr(WDFINTERRUPT Interrupt, ULONG Message)
+{
+    PROBOT robot = Robot(WDF(WdfInterruptGetDevice, WDFDEVICE, WDFINTERRUPT)(WdfDriverGlobals, Interrupt));
+    ULONG status = Read(robot, REG(INTSTS));
+
+    UNREFERENCED_PARAMETER(Message);
+    /* All ones: the robot is gone, and so is its claim to the line. */
+    if (status == 0 || status == MAXULONG) {
+        InterlockedIncrement((PLONG)&robot->Statistics.Foreign);
+        return FALSE;
+    }
+    Write(robot, REG(INTSTS), status);
+    /* The write has arrived, and the line fallen, when this read returns. */
+    Read(robot, REG(INTSTS));
+    InterlockedIncrement((PLONG)&robot->Statistics.Interrupts);
+    InterlockedOr(&robot->Causes, (LONG)status);
+    WDF(WdfInterruptQueueDpcForIsr, BOOLEAN, WDFINTERRUPT)(WdfDriverGlobals, Interrupt);
+    return TRUE;
+}
+
+static ULONG Result(ULONG code)
+{
+    static const UCHAR results[] = {
+        RobotNone, RobotOk, RobotBlocked, RobotStalled, RobotAborted, RobotInvalid, RobotFailed, RobotDisabled, RobotNoPower, RobotWatchdog,
+    };
+
+    return code < sizeof results ? results[code] : RobotFailed;
+}
+
+/* Ends the request that waits for the mailbox; not under the lock. */
+static void EndCommand(WDFREQUEST request, const ROBOT_COMMAND *command, ULONG result, LONG value)
+{
+    NTSTATUS status;
+    PROBOT_COMPLETION out = Buffer(WdfRequestRetrieveOutputBuffer, request, sizeof *out, &status);
+
+    if (out == NULL) {
+        Complete(request, status, 0);
+        return;
+    }
+    RtlZeroMemory(out, sizeof *out);
+    out->Tag = command->Tag;
+    out->Opcode = command->Opcode;
+    out->Result = result;
+    out->Value = value;
+    Complete(request, STATUS_SUCCESS, sizeof *out);
+}
+
+static void NTAPI EvtInterruptDpc(WDFINTERRUPT Interrupt, WDFOBJECT Device)
+{
+    PROBOT robot = Robot(Device);
+    ULONG causes = (ULONG)InterlockedExchange((PLONG)&robot->Causes, 0), value, result = 0;
+    WDFREQUEST request = NULL;
+    ROBOT_COMMAND command;
+    LONG distance = 0;
+    KIRQL irql;
+
+    UNREFERENCED_PARAMETER(Interrupt);
+    RtlZeroMemory(&command, sizeof command);
+    KeAcquireSpinLock(&robot->Lock, &irql);
+    robot->Statistics.Dpcs++;
+    if ((causes & 0x1) != 0 && robot->Pending != NULL) {
+        value = Read(robot, REG(RESULT));
+        /* An earlier command's end is not this one's. */
+        if (FIELD(value, RESULT_TAG) == robot->Tag) {
+            request = robot->Pending;
+            robot->Pending = NULL;
+            command = robot->Command;
+            result = Result(FIELD(value, RESULT_CODE));
+            distance = (LONG)Read(robot, REG(RESULT_VALUE));
+            robot->Statistics.Commands++;
+        }
+    }
+    /* Whatever else happened is for GET_STATE: cleared, so that the next edge interrupts again. */
+    if ((causes & 0x2) != 0) Write(robot, REG(SENSEVT), Read(robot, REG(SENSEVT)));
+    if ((causes & 0x4) != 0) Write(robot, REG(FAULTS), Read(robot, REG(FAULTS)));
+    KeReleaseSpinLock(&robot->Lock, irql);
+    if (request != NULL) EndCommand(request, &command, result, distance);
+}
+
+/* ---- requests ---- */
+
+static LONG Range(PROBOT robot, ULONG n)
+{
+    ULONG value = Read(robot, REG(RANGE)(n));
+
+    if ((value & REG(RANGE_VALID_MASK)) == 0) return ROBOT_NO_SENSOR;
+    return (value & REG(RANGE_NOECHO_MASK)) != 0 ? ROBOT_NO_ECHO : (LONG)FIELD(value, RANGE_MM);
+}
+
+static void State(PROBOT robot, PROBOT_STATE state)
+{
+    static const struct { ULONG Status, Flag; } flags[] = {
+        { REG(STATUS_READY_MASK), ROBOT_STATE_READY }, { REG(STATUS_BUSY_MASK) | REG(STATUS_RUNNING_MASK), ROBOT_STATE_BUSY },
+        { REG(STATUS_MOVING_MASK), ROBOT_STATE_MOVING }, { REG(STATUS_PENDOWN_MASK), ROBOT_STATE_TOOL }, { REG(STATUS_BATLOW_MASK), ROBOT_STATE_LOW },
+        { REG(STATUS_BATCRIT_MASK), ROBOT_STATE_CRITICAL }, { REG(STATUS_FAULT_MASK), ROBOT_STATE_FAULT }, { REG(STATUS_BUMPED_MASK), ROBOT_STATE_BUMPED },
+    };
+    ULONG status = Read(robot, REG(STATUS)), battery = Read(robot, REG(BATTERY)), i;
+
+    RtlZeroMemory(state, sizeof *state);
+    for (i = 0; i < RTL_NUMBER_OF(flags); i++) {
+        if ((status & flags[i].Status) != 0) state->Flags |= flags[i].Flag;
+    }
+    state->Left = (LONG)Read(robot, REG(ODO_L));
+    state->Right = (LONG)Read(robot, REG(ODO_R));
+    state->Heading = (LONG)(Read(robot, REG(HEADING)) & REG(HEADING_TENTHS_MASK));
+    for (i = 0; i < REG(RANGE_COUNT); i++) state->Range[i] = Range(robot, i);
+    state->Range[3] = ROBOT_NO_SENSOR;
+    state->Bumpers = Read(robot, REG(BUMPERS)) & REG(BUMPERS_PRESSED_MASK);
+    state->Battery = FIELD(battery, BATTERY_PERCENT);
+}
+
+static void Info(PROBOT robot, PROBOT_INFO info)
+{
+    ULONG version = Read(robot, REG(VERSION)), caps = Read(robot, REG(CAPS)), serial = Read(robot, REG(SERIAL));
+    int i;
+
+    RtlZeroMemory(info, sizeof *info);
+    info->Size = sizeof *info;
+    if ((caps & REG(CAPS_PEN_MASK)) != 0) info->Capabilities |= ROBOT_HAS_PEN;
+    if ((caps & REG(CAPS_GRIPPER_MASK)) != 0) info->Capabilities |= ROBOT_HAS_GRIPPER;
+    info->VersionMajor = FIELD(version, VERSION_MAJOR);
+    info->VersionMinor = FIELD(version, VERSION_MINOR);
+    info->Ranges = FIELD(caps, CAPS_RANGES);
+    info->MostDistance = 10000;
+    info->MostAngle = 36000;
+    info->MostSpeed = 500;
+    info->Messages = robot->Line ? 0 : MESSAGES;
+    RtlCopyMemory(info->Name, "Proseware", sizeof "Proseware");
+    for (i = 0; i < 8; i++) info->Serial[i] = "0123456789abcdef"[serial >> (28 - 4 * i) & 0xf];
+}
+
+/* A queue's parent is its device. */
+static PROBOT RobotOf(WDFQUEUE queue)
+{
+    return Robot(WDF(WdfIoQueueGetDevice, WDFDEVICE, WDFQUEUE)(WdfDriverGlobals, queue));
+}
+
+static void NTAPI EvtIoRead(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Length)
+{
+    NTSTATUS status;
+    PROBOT_STATE out = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof *out, &status);
+
+    UNREFERENCED_PARAMETER(Length);
+    if (out != NULL) State(RobotOf(Queue), out);
+    Complete(Request, status, out != NULL ? sizeof *out : 0);
+}
+
+/* The request waits for EvtInterruptDpc, STOP or EvtIoStop. */
+static NTSTATUS Execute(PROBOT robot, WDFREQUEST request, const ROBOT_COMMAND *command)
+{
+    NTSTATUS status = STATUS_PENDING;
+    KIRQL irql;
+
+    if (command->Opcode >= RobotOpcodes) return STATUS_INVALID_PARAMETER;
+    KeAcquireSpinLock(&robot->Lock, &irql);
+    if (robot->Pending != NULL) {
+        status = STATUS_DEVICE_BUSY;
+    } else {
+        robot->Pending = request;
+        robot->Command = *command;
+        robot->Tag = (robot->Tag + 1) & 0xffff;
+        Write(robot, REG(ARG0), (ULONG)command->Argument0);
+        Write(robot, REG(ARG1), (ULONG)command->Argument1);
+        /* The robot's opcodes are in robot.h's order. */
+        Write(robot, REG(COMMAND), command->Opcode | robot->Tag << REG(COMMAND_TAG_SHIFT));
+    }
+    KeReleaseSpinLock(&robot->Lock, irql);
+    return status;
+}
+
+/* Stops the robot; what waits for the mailbox is the caller's to end. With only: nothing happens unless that one waits. */
+static WDFREQUEST Stop(PROBOT robot, WDFREQUEST only, PROBOT_COMMAND command)
+{
+    WDFREQUEST request = NULL;
+    KIRQL irql;
+
+    KeAcquireSpinLock(&robot->Lock, &irql);
+    if (only == NULL || robot->Pending == only) {
+        request = robot->Pending;
+        robot->Pending = NULL;
+        *command = robot->Command;
+        robot->Tag = (robot->Tag + 1) & 0xffff;
+        Write(robot, REG(ARG0), 0);
+        Write(robot, REG(ARG1), 0);
+        Write(robot, REG(COMMAND), REG(COMMAND_OPCODE_STOP) | robot->Tag << REG(COMMAND_TAG_SHIFT));
+    }
+    KeReleaseSpinLock(&robot->Lock, irql);
+    return request;
+}
+
+/* The queue stops, for power or for good: a command must not hold that up. */
+static void NTAPI EvtIoStop(WDFQUEUE Queue, WDFREQUEST Request, ULONG Flags)
+{
+    PROBOT robot = RobotOf(Queue);
+    ROBOT_COMMAND command;
+
+    UNREFERENCED_PARAMETER(Flags);
+    if (Stop(robot, Request, &command) == NULL) return;
+    InterlockedIncrement((PLONG)&robot->Statistics.Cancelled);
+    Complete(Request, STATUS_CANCELLED, 0);
+}
+
+static void NTAPI EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Out, SIZE_T In, ULONG Code)
+{
+    PROBOT robot = RobotOf(Queue);
+    ULONG_PTR information = 0;
+    NTSTATUS status = STATUS_SUCCESS;
+    ROBOT_COMMAND command;
+    WDFREQUEST waiting;
+    PVOID buffer;
+
+    UNREFERENCED_PARAMETER(Out);
+    UNREFERENCED_PARAMETER(In);
+    switch (Code) {
+    case IOCTL_ROBOT_GET_INFO:
+        buffer = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_INFO), &status);
+        if (buffer != NULL) Info(robot, buffer), information = sizeof(ROBOT_INFO);
+        break;
+    case IOCTL_ROBOT_GET_STATE:
+        buffer = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_STATE), &status);
+        if (buffer != NULL) State(robot, buffer), information = sizeof(ROBOT_STATE);
+        break;
+    case IOCTL_ROBOT_GET_STATISTICS:
+        buffer = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_STATISTICS), &status);
+        if (buffer != NULL) *(PROBOT_STATISTICS)buffer = robot->Statistics, information = sizeof(ROBOT_STATISTICS);
+        break;
+    case IOCTL_ROBOT_EXECUTE:
+        if (Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_COMPLETION), &status) == NULL) break;
+        buffer = Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof(ROBOT_COMMAND), &status);
+        if (buffer != NULL) status = Execute(robot, Request, buffer);
+        if (status == STATUS_PENDING) return;
+        break;
+    case IOCTL_ROBOT_STOP:
+        waiting = Stop(robot, NULL, &command);
+        if (waiting != NULL) EndCommand(waiting, &command, RobotAborted, 0);
+        break;
+    case IOCTL_ROBOT_SET_WATCHDOG:
+        buffer = Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof(ULONG), &status);
+        if (buffer == NULL) break;
+        if (*(PULONG)buffer > REG(WDT_PERIOD_MS_MASK)) status = STATUS_INVALID_PARAMETER;
+        else Write(robot, REG(WDT_PERIOD), *(PULONG)buffer);
+        break;
+    case IOCTL_ROBOT_FEED_WATCHDOG:
+        Write(robot, REG(WDT_FEED), 0x600d);
+        break;
+    default:
+        status = STATUS_INVALID_DEVICE_REQUEST;
+        break;
+    }
+    Complete(Request, status, information);
+}
