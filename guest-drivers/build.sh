@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the guests' drivers, for x64 and x86, into out/drivers/{x64,x86}, each binary with its linker map.
+# Builds the guests' drivers, for x64 and x86, into out/drivers/{x64,x86}, each binary with its linker map, signs them with a test
+# certificate of this checkout's own, and puts them on out/drivers.iso. The certificate's key stays in out/drivers/.signing.
 # Usage: build.sh [--check] [--out FOLDER] [EMULATOR]
 # --check looks at every binary with objdump, and fails on one that NT would not load.
 # EMULATOR is the built emulator, which writes the register headers; by default the one `make emulator` leaves.
@@ -11,7 +12,8 @@ if [ "${1:-}" = --check ]; then check=true; shift; fi
 if [ "${1:-}" = --out ]; then out=$(realpath -m "${2:?--out needs a folder}"); shift 2; fi
 emulator=$(realpath -m "${1:-$repository/artifacts/bin/Emulator.Cli/release/emulator}")
 [ -x "$emulator" ] || die "no $emulator; run make emulator first"
-ensure_packages x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc:gcc-mingw-w64-i686
+ensure_packages x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc:gcc-mingw-w64-i686 \
+    osslsigncode:osslsigncode genisoimage:genisoimage openssl:openssl
 cd "$repository/guest-drivers"
 begin_work "$out"
 
@@ -90,12 +92,22 @@ build() {
     rm "$bin/GeneralRobot.def" "$bin/libgeneralrobot.a"
 }
 
+# sign_files FILE... - in place, with page hashes, which NT asks of what is loaded at boot. The checksum is written anew.
+sign_files() {
+    local file
+    for file in "$@"; do
+        "${signer[@]}" -in "$file" -out "$work/signed" >"$work/log" 2>&1 || die "cannot sign $file: $(cat "$work/log")"
+        mv "$work/signed" "$file"
+    done
+}
+
 # check_driver FILE - what NT asks of it before it loads it.
 check_driver() {
     local headers imports unknown
     headers=$("$prefix-objdump" -x "$1")
     grep -q '^Subsystem.*(NT native)' <<<"$headers" || die "$1: subsystem is not native"
     grep -q '\.reloc' <<<"$headers" || die "$1: no relocations"
+    osslsigncode verify -CAfile "$signing/certificate.pem" -in "$1" >"$work/log" 2>&1 || die "$1: signature: $(cat "$work/log")"
     grep -q '^CheckSum[[:space:]]*0*$' <<<"$headers" && die "$1: no checksum"
     imports=$(sed -n 's/^[[:space:]]*DLL Name: //p' <<<"$headers")
     unknown=$(grep -vixE 'ntoskrnl\.exe|hal\.dll|GeneralRobot\.sys|WDFLDR\.SYS' <<<"$imports") && die "$1: imports from $unknown"
@@ -105,6 +117,19 @@ check_driver() {
 build x64
 build x86
 
+# The certificate is made once for a checkout, so that a guest which trusts it trusts the next build too.
+signing=$out/.signing
+if [ ! -f "$signing/certificate.pem" ]; then
+    mkdir -p "$work/signing"
+    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=Device emulator test signing' -addext keyUsage=digitalSignature \
+        -addext extendedKeyUsage=codeSigning -keyout "$work/signing/key.pem" -out "$work/signing/certificate.pem") 2>"$work/log" \
+        || die "cannot make a certificate: $(cat "$work/log")"
+    finish_work "$work/signing" "$signing"
+fi
+signer=(osslsigncode sign -h sha256 -ph -certs "$signing/certificate.pem" -key "$signing/key.pem" -n "Device emulator drivers")
+sign_files "$work"/x64/*.sys "$work"/x86/*.sys
+openssl x509 -in "$signing/certificate.pem" -outform DER -out "$work/test-signing.cer"
+
 if $check; then
     for machine in x64 x86; do
         use_machine "$machine"
@@ -112,5 +137,12 @@ if $check; then
     done
 fi
 
+mkdir "$work/iso"
+cp -r "$work/x64" "$work/x86" "$work/test-signing.cer" "$work/iso/"
+rm "$work"/iso/*/*.map
+genisoimage -quiet -J -r -V DRIVERS -o "$work/drivers.iso" "$work/iso" 2>"$work/log" || die "cannot write the ISO: $(cat "$work/log")"
+
+finish_work "$work/test-signing.cer" "$out/test-signing.cer"
+finish_work "$work/drivers.iso" "$out.iso"
 for machine in x64 x86; do finish_work "$work/$machine" "$out/$machine"; done
-say "Drivers in ${out#"$repository/"}"
+say "Drivers in ${out#"$repository/"}, and on ${out#"$repository/"}.iso"

@@ -39,6 +39,27 @@ internal sealed class DriverFileTests(Machine machine)
     }
 
     [Test]
+    public void Every_driver_is_signed_and_a_changed_byte_shows([ValueSource(nameof(AllDrivers))] string name)
+    {
+        string certificate = Path.Combine(GuestDriverFiles.Folder, ".signing", "certificate.pem");
+        (int code, string output) = GuestDriverFiles.Run("osslsigncode", "verify", "-CAfile", certificate, "-in", GuestDriverFiles.PathOf(machine, name));
+        Assert.That(code, Is.Zero, output);
+
+        byte[] file = File.ReadAllBytes(GuestDriverFiles.PathOf(machine, name));
+        file[0x480] ^= 1;
+        string changed = Path.Combine(TestContext.CurrentContext.WorkDirectory, $"{Guid.NewGuid():N}.sys");
+        try
+        {
+            File.WriteAllBytes(changed, file);
+            Assert.That(GuestDriverFiles.Run("osslsigncode", "verify", "-CAfile", certificate, "-in", changed).Code, Is.Not.Zero);
+        }
+        finally
+        {
+            File.Delete(changed);
+        }
+    }
+
+    [Test]
     public void Every_driver_wants_of_nt_only_what_the_oldest_has([ValueSource(nameof(Drivers))] string name)
     {
         IEnumerable<PeImport> others = GuestDriverFiles.Open(machine, name).Imports.Where(i => i.Module != "GeneralRobot.sys");

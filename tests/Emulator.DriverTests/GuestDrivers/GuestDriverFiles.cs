@@ -35,25 +35,28 @@ internal static class GuestDriverFiles
 
     private static (string? Folder, string? WhyNot) Build()
     {
-        foreach (string tool in (string[])["x86_64-w64-mingw32-gcc", "i686-w64-mingw32-gcc"])
+        foreach (string tool in (string[])["x86_64-w64-mingw32-gcc", "i686-w64-mingw32-gcc", "osslsigncode", "genisoimage", "openssl"])
         {
-            if (!IsInPath(tool)) return (null, $"no {tool}; run make drivers as root, or sudo apt-get install -y gcc-mingw-w64-x86-64 gcc-mingw-w64-i686");
+            if (!IsInPath(tool)) return (null, $"no {tool}; make drivers says which package has it, and as root installs it");
         }
         string root = Repository();
         string? emulator = new[] { "release", "debug" }.Select(kind => Path.Combine(root, "artifacts", "bin", "Emulator.Cli", kind, "emulator")).FirstOrDefault(File.Exists);
         if (emulator is null) return (null, "the emulator is not built, which writes the drivers' register headers; run make build");
         string folder = Path.Combine(root, "artifacts", "driver-tests");
-        var start = new ProcessStartInfo(Path.Combine(root, "guest-drivers", "build.sh"), ["--out", folder, emulator])
-        {
-            RedirectStandardError = true,
-            RedirectStandardOutput = true,
-        };
-        using Process build = Process.Start(start)!;
-        Task<string> output = build.StandardOutput.ReadToEndAsync();
-        string errors = build.StandardError.ReadToEnd();
-        build.WaitForExit();
-        Assert.That(build.ExitCode, Is.Zero, $"guest-drivers/build.sh failed:\n{errors}{output.Result}");
+        (int code, string output) = Run(Path.Combine(root, "guest-drivers", "build.sh"), "--out", folder, emulator);
+        Assert.That(code, Is.Zero, $"guest-drivers/build.sh failed:\n{output}");
         return (folder, null);
+    }
+
+    /// <summary>Runs a program to its end.</summary>
+    /// <returns>Its exit code, and all that it wrote.</returns>
+    public static (int Code, string Output) Run(string program, params string[] arguments)
+    {
+        using Process run = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        Task<string> output = run.StandardOutput.ReadToEndAsync();
+        string errors = run.StandardError.ReadToEnd();
+        run.WaitForExit();
+        return (run.ExitCode, errors + output.Result);
     }
 
     private static bool IsInPath(string tool)
