@@ -91,56 +91,30 @@ internal sealed class FuzzedServer : IDisposable
 
     private string? PlaySteps(IReadOnlyList<FuzzStep> steps)
     {
-        using UnixStream stream = UnixStream.Connect(_server.SocketPath, Patience);
-        using var reader = new MessageReader(stream, 4 << 20, 16);
-        var commands = new Queue<(MessageHeader Header, DmaAccess Access)>();
+        using var client = new FuzzClient(UnixStream.Connect(_server.SocketPath, Patience));
         foreach (FuzzStep step in steps)
         {
             byte[] bytes = step.Bytes;
+            UnixStream stream = client.Main;
             if (step.Kind != FuzzStepKind.Send)
             {
-                if (Take(reader, commands, out bool ended) is { } wrong) return wrong;
-                if (ended) return null;
-                if (!commands.TryDequeue(out (MessageHeader Header, DmaAccess Access) command)) continue;
+                if (client.Take() is { } wrong) return wrong;
+                if (!client.Commands.TryDequeue(out (UnixStream Stream, MessageHeader Header, DmaAccess Access) command)) continue;
                 bytes = step.Kind == FuzzStepKind.AnswerCommand ? Answer(command.Header, command.Access) : Reply(command.Header, step.Bytes);
+                stream = command.Stream;
             }
             int[] fds = [.. step.Descriptors.Select(Number)];
             for (int sent = 0; sent < bytes.Length;)
             {
                 int now = stream.TrySend(bytes.AsSpan(sent), default, sent == 0 ? fds : []);
-                if (now == UnixStream.Closed) return null;
                 if (now == UnixStream.WouldBlock && !WaitForRoom(stream)) return "the server takes no bytes";
-                if (Take(reader, commands, out bool ended) is { } wrong) return wrong;
-                if (ended) return null;
+                // What it sends is taken, so that it never waits for us.
+                if (client.Take() is { } wrong) return wrong;
+                if (now == UnixStream.Closed || client.HasEnded) return null;
                 sent += Math.Max(0, now);
             }
         }
         return null;
-    }
-
-    // Takes what the server sent, so that it never waits for us, and looks at its form.
-    private static string? Take(MessageReader reader, Queue<(MessageHeader, DmaAccess)> commands, out bool ended)
-    {
-        ended = false;
-        while (true)
-        {
-            switch (reader.TryRead(out MessageHeader header, out ReadOnlySpan<byte> payload, out ReadOnlySpan<int> fds))
-            {
-                case ReadOutcome.Malformed:
-                    return $"the server sent a message of {header.Size} bytes";
-                case ReadOutcome.Message:
-                    FileDescriptor.Close(fds);
-                    if (header.IsError && (header.Errno == 0 || payload.Length > 0)) return $"the server sent a wrong error reply: {header}";
-                    if (header.IsReply) continue;
-                    if (!header.IsCommand || header.Command is not (Command.DmaRead or Command.DmaWrite) || !DmaAccess.TryRead(payload, out DmaAccess access))
-                        return $"the server sent what no server may: {header}";
-                    commands.Enqueue((header, access));
-                    continue;
-            }
-            int received = reader.Fill(wait: false);
-            ended = received == UnixStream.Closed;
-            if (received <= 0) return null;
-        }
     }
 
     private static bool WaitForRoom(UnixStream stream)

@@ -130,7 +130,9 @@ internal sealed class MessageGrammar(Random random, PciFunction function)
             // What follows is taken for the rest, so later messages are cut anywhere.
             case 1: bytes = bytes[..random.Next(1, bytes.Length + 1)]; break;
             case 2: bytes = [.. bytes, .. RandomBytes(random.Next(1, 32))]; break;
-            case 3 when bytes.Length >= 8: BitConverter.GetBytes(Any<uint>([0, 15, 16, 17, 32, 1 << 20, (1 << 20) + 33, uint.MaxValue])).CopyTo(bytes, 4); break;
+            case 3 when bytes.Length >= 8:
+                BitConverter.GetBytes(Any<uint>([0, 15, 16, 17, 32, 1 << 20, (1 << 20) + 33, uint.MaxValue])).CopyTo(bytes, 4);
+                break;
             default: return step with { Descriptors = [.. Enumerable.Range(0, random.Next(1, 18)).Select(_ => AnyDescriptor())] };
         }
         return step with { Bytes = bytes };

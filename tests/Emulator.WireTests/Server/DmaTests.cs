@@ -255,6 +255,21 @@ public sealed class DmaTests
         ExpectEnded(DmaStatus.Completed);
     }
 
+    [Test]
+    public void Replies_due_go_before_the_next_DMA_message_of_a_transfer()
+    {
+        _client.Dispose();
+        using WireClient client = _device.Connect(version: "{\"capabilities\":{\"max_data_xfer_size\":8}}");
+        client.EnableBusMaster();
+        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        client.Write32(0, CardRegisters.Start, 16);
+        WireMessage command = client.ExpectCommand(Command.DmaRead);
+        byte[] answer = Wire.Bytes(command.As<DmaAccess>(), new byte[8]);
+        client.SendRaw([.. Wire.Message(9, Command.RegionRead, Wire.Read(0, 0, 4)), .. Wire.Bytes(command.Header.ToReply(answer.Length), answer)]);
+        client.ExpectReply(Command.RegionRead, 9);
+        client.ExpectCommand(Command.DmaRead);
+    }
+
     [TestCase(DmaAccess.Size), TestCase(DmaAccess.ShortWriteReplySize)]
     public void A_write_carries_its_data_and_either_length_of_reply_ends_it(int replySize)
     {
