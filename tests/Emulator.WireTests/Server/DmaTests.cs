@@ -558,7 +558,8 @@ public sealed class DmaTests
                 {
                     ended.Add(request.Status);
                     throw new InvalidOperationException("a completion that fails");
-                }) { Address = CardFunction.TransferAddress, Buffer = new byte[16] });
+                })
+                { Address = CardFunction.TransferAddress, Buffer = new byte[16] });
             }
         });
         _client.ExpectCommand(Command.DmaRead);
