@@ -101,6 +101,129 @@ sign_files() {
     done
 }
 
+# wide TEXT - as UTF-16, with its zero, in hexadecimal.
+wide() { { printf '%s' "$1" | iconv -t UTF-16LE; printf '\0\0'; } | od -An -v -tx1 | tr -d ' \n'; }
+
+# hash_of FILE - SHA-256 as a catalog holds it: of a driver what its signature is over, of another file the whole.
+hash_of() {
+    case $1 in
+    *.sys) osslsigncode verify -CAfile "$signing/certificate.pem" -in "$1" | sed -n 's/^Calculated message digest *: *\([0-9A-F]*\).*/\1/p' ;;
+    *) sha256sum "$1" | cut -d ' ' -f 1 | tr a-f A-F ;;
+    esac
+}
+
+# catalog INF DRIVER... - a signed .cat for an INF and the drivers it copies: a certificate trust list whose members are their hashes,
+# written in the notation of openssl's asn1parse. All in the folder of the machine.
+catalog() {
+    local name=${1%.inf} file n=0 hash kind members='' bodies=''
+    for file in "$@"; do
+        hash=$(hash_of "$bin/$file")
+        [ ${#hash} -eq 64 ] || die "no hash of $file for the catalog"
+        case $file in
+        *.sys) kind=pe guid={C689AAB8-8E78-11D0-8C47-00C04FC295EE} ;;
+        *) kind=flat guid={DE351A42-8E59-11D0-8C47-00C04FC295EE} ;;
+        esac
+        members+="m$n=SEQUENCE:m$n"$'\n'
+        bodies+="
+[m$n]
+tag=FORMAT:HEX,OCT:$hash
+attributes=SET:m${n}_attributes
+[m${n}_attributes]
+file=SEQUENCE:m${n}_file
+member=SEQUENCE:m${n}_member
+data=SEQUENCE:m${n}_data
+[m${n}_file]
+type=OID:1.3.6.1.4.1.311.12.2.1
+values=SET:m${n}_file_values
+[m${n}_file_values]
+value=SEQUENCE:m${n}_file_value
+[m${n}_file_value]
+name=BMP:File
+flags=INTEGER:0x10010001
+text=FORMAT:HEX,OCT:$(wide "$file")
+[m${n}_member]
+type=OID:1.3.6.1.4.1.311.12.2.2
+values=SET:m${n}_member_values
+[m${n}_member_values]
+value=SEQUENCE:m${n}_member_value
+[m${n}_member_value]
+guid=BMP:$guid
+version=INTEGER:512
+[m${n}_data]
+type=OID:1.3.6.1.4.1.311.2.1.4
+values=SET:m${n}_data_values
+[m${n}_data_values]
+value=SEQUENCE:m${n}_data_value
+[m${n}_data_value]
+data=SEQUENCE:$kind
+digest=SEQUENCE:m${n}_digest
+[m${n}_digest]
+algorithm=SEQUENCE:sha256
+hash=FORMAT:HEX,OCT:$hash
+"
+        n=$((n + 1))
+    done
+    cat >"$work/catalog.cnf" <<END
+asn1=SEQUENCE:content
+[content]
+type=OID:1.2.840.113549.1.7.2
+signed=EXPLICIT:0,SEQUENCE:signed
+[signed]
+version=INTEGER:1
+digests=SET
+content=SEQUENCE:trust
+signers=SET
+[trust]
+type=OID:1.3.6.1.4.1.311.10.1
+list=EXPLICIT:0,SEQUENCE:list
+[list]
+usage=SEQUENCE:usage
+identifier=FORMAT:HEX,OCT:$(printf '%s %s' "$machine" "$name" | sha256sum | cut -c 1-32)
+time=UTCTIME:260115000000Z
+algorithm=SEQUENCE:algorithm
+members=SEQUENCE:members
+extensions=EXPLICIT:0,SEQUENCE:extensions
+[usage]
+catalog=OID:1.3.6.1.4.1.311.12.1.1
+[algorithm]
+type=OID:1.3.6.1.4.1.311.12.1.3
+parameters=NULL
+[extensions]
+system=SEQUENCE:system
+[system]
+type=OID:1.3.6.1.4.1.311.12.2.1
+value=OCTWRAP,SEQUENCE:system_value
+[system_value]
+name=BMP:OS
+flags=INTEGER:0x10010001
+text=FORMAT:HEX,OCT:$(wide "2:5.2,2:6.1,2:10.0")
+[sha256]
+type=OID:2.16.840.1.101.3.4.2.1
+parameters=NULL
+[pe]
+type=OID:1.3.6.1.4.1.311.2.1.15
+image=SEQUENCE:image
+[image]
+flags=FORMAT:BITLIST,BITSTRING:0,2
+link=EXPLICIT:0,EXPLICIT:2,IMPLICIT:0,BMP:<<<Obsolete>>>
+[flat]
+type=OID:1.3.6.1.4.1.311.2.1.25
+link=EXPLICIT:2,IMPLICIT:0,BMP:<<<Obsolete>>>
+[members]
+$members$bodies
+END
+    openssl asn1parse -genconf "$work/catalog.cnf" -noout -out "$bin/$name.cat" 2>"$work/log" || die "cannot write $name.cat: $(cat "$work/log")"
+    sign_files "$bin/$name.cat"
+}
+
+# check_catalog FILE DRIVER... - it is signed, and has the drivers.
+check_catalog() {
+    local file
+    for file in "${@:2}"; do
+        osslsigncode verify -CAfile "$signing/certificate.pem" -catalog "$bin/$1" -in "$bin/$file" >"$work/log" 2>&1 || die "$1: $file: $(cat "$work/log")"
+    done
+}
+
 # check_driver FILE - what NT asks of it before it loads it.
 check_driver() {
     local headers imports unknown
@@ -128,12 +251,22 @@ if [ ! -f "$signing/certificate.pem" ]; then
 fi
 signer=(osslsigncode sign -h sha256 -ph -certs "$signing/certificate.pem" -key "$signing/key.pem" -n "Device emulator drivers")
 sign_files "$work"/x64/*.sys "$work"/x86/*.sys
+for machine in x64 x86; do
+    use_machine "$machine"
+    catalog ProsewareRobot.inf ProsewareRobot.sys GeneralRobot.sys AfterThought.sys
+    catalog ContosoRobot.inf ContosoRobot.sys GeneralRobot.sys AfterThought.sys
+    catalog KmdfRobot.inf KmdfRobot.sys AfterThought.sys
+    catalog parport-card.inf
+done
 openssl x509 -in "$signing/certificate.pem" -outform DER -out "$work/test-signing.cer"
 
 if $check; then
     for machine in x64 x86; do
         use_machine "$machine"
         for file in "$bin"/*.sys; do check_driver "$file"; done
+        check_catalog ProsewareRobot.cat ProsewareRobot.sys GeneralRobot.sys AfterThought.sys
+        check_catalog ContosoRobot.cat ContosoRobot.sys GeneralRobot.sys AfterThought.sys
+        check_catalog KmdfRobot.cat KmdfRobot.sys AfterThought.sys
     done
 fi
 

@@ -59,6 +59,20 @@ internal sealed class DriverFileTests(Machine machine)
         }
     }
 
+    [TestCase("ProsewareRobot.cat", "ProsewareRobot.sys", "ContosoRobot.sys")]
+    [TestCase("ContosoRobot.cat", "AfterThought.sys", "ProsewareRobot.sys")]
+    [TestCase("KmdfRobot.cat", "KmdfRobot.sys", "GeneralRobot.sys")]
+    public void A_catalog_vouches_for_the_drivers_of_its_setup_file_and_no_other(string catalog, string member, string stranger)
+    {
+        string certificate = Path.Combine(GuestDriverFiles.Folder, ".signing", "certificate.pem");
+        (int Code, string Output) Verify(string name) => GuestDriverFiles.Run("osslsigncode", "verify", "-CAfile", certificate,
+            "-catalog", GuestDriverFiles.PathOf(machine, catalog), "-in", GuestDriverFiles.PathOf(machine, name));
+
+        (int code, string output) = Verify(member);
+        Assert.That(code, Is.Zero, output);
+        Assert.That(Verify(stranger).Code, Is.Not.Zero);
+    }
+
     [Test]
     public void Every_driver_wants_of_nt_only_what_the_oldest_has([ValueSource(nameof(Drivers))] string name)
     {
