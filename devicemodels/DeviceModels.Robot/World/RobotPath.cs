@@ -28,6 +28,13 @@ public sealed class RobotPath
     /// <summary>The corners, oldest first. Valid until the robot moves.</summary>
     public ReadOnlySpan<PathPoint> Points => _points.AsSpan(0, Count);
 
+    internal RobotPath Copy()
+    {
+        var copy = new RobotPath { Count = Count, _anchor = _anchor, _forward = _forward, _open = _open };
+        Points.CopyTo(copy._points);
+        return copy;
+    }
+
     internal void Begin(int x, int y)
     {
         _points[0] = new PathPoint(x, y, false);

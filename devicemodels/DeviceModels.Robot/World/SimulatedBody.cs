@@ -36,6 +36,13 @@ public sealed class SimulatedBody : IRobotBody
         PowerOn();
     }
 
+    private SimulatedBody(SimulatedBody other)
+    {
+        (_options, Tool, _objects, Path) = (other._options, other.Tool, [.. other._objects], other.Path.Copy());
+        (_x, _y, _moves, _angle, _toolEngaged, _held) = (other._x, other._y, other._moves, other._angle, other._toolEngaged, other._held);
+        (Bumpers, Light) = (other.Bumpers, other.Light);
+    }
+
     public ArenaOptions Arena => _options.Arena;
     public RobotTool Tool { get; }
 
@@ -54,11 +61,21 @@ public sealed class SimulatedBody : IRobotBody
     /// <summary>Where it went since power-on.</summary>
     public RobotPath Path { get; } = new();
 
+    /// <summary>Runs just before power-on puts everything back to its start: the last look at what happened. Device thread.</summary>
+    public Action? PoweringOn { get; set; }
+
+    /// <summary>Whether it moved, turned or did anything else since power-on.</summary>
+    public bool IsUntouched => _moves == 0 && !_toolEngaged && Light == 0;
+
     /// <summary>Where the objects are, millimetres; one that is held is at the gripper.</summary>
     public ReadOnlySpan<(double X, double Y)> Objects => _objects;
 
+    /// <summary>The world as it is now, for another thread to draw.</summary>
+    public SimulatedBody Copy() => new(this);
+
     public void PowerOn()
     {
+        PoweringOn?.Invoke();
         _x = (long)_options.Start.X * (long)NanometresPerMillimetre;
         _y = (long)_options.Start.Y * (long)NanometresPerMillimetre;
         _angle = Wrap(_options.Start.Heading * (Direction.Circle / 360));

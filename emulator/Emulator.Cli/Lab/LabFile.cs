@@ -32,6 +32,8 @@ internal sealed record LabFile
 /// <summary>What is common to all devices; the model decides the rest.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "model")]
 [JsonDerivedType(typeof(ParallelPortLabDevice), "parallel-port")]
+[JsonDerivedType(typeof(ProsewareLabDevice), "proseware-robot")]
+[JsonDerivedType(typeof(ContosoLabDevice), "contoso-robot")]
 [JsonDerivedType(typeof(ScratchLabDevice), "scratch")]
 internal abstract record LabDevice
 {

@@ -32,7 +32,7 @@ public sealed class LabFileTests
     [TestCase("""{ "devices": [{ "name": "lp", "model": "parallel-port", "ecpp": true }] }""", """1:57: devices[0]: unknown key "ecpp"; did you mean "ecp"?""")]
     [TestCase("""{ "devices": [], "trase": {} }""", """1:18: unknown key "trase"; did you mean "trace"?""")]
     [TestCase("""{ "devices": [{ "name": "lp", "model": "paralel-port" }] }""", """1:40: devices[0]: unknown model "paralel-port"; did you mean "parallel-port"?""")]
-    [TestCase("""{ "devices": [{ "name": "lp" }] }""", """1:15: devices[0]: "model" is missing; it is one of parallel-port, scratch""")]
+    [TestCase("""{ "devices": [{ "name": "lp" }] }""", """1:15: devices[0]: "model" is missing; it is one of parallel-port, proseware-robot, contoso-robot, scratch""")]
     [TestCase("""{ "devices": [{ "model": "scratch" }] }""", """1:15: devices[0]: "name" is missing""")]
     [TestCase("""{ "trace": {} }""", """1:1: "devices" is missing""")]
     [TestCase("""{ "devices": [] }""", "1:14: devices: a lab has at least one device")]

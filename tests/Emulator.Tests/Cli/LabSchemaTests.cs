@@ -34,6 +34,8 @@ public sealed class LabSchemaTests
     [TestCase("""{ "devices": [{ "name": "a", "model": "toaster" }] }""")]
     [TestCase("""{ "devices": [{ "name": 1, "model": "scratch" }] }""")]
     [TestCase("""{ "devices": [{ "model": "scratch" }] }""")]
+    [TestCase("""{ "devices": [{ "name": "r", "model": "proseware-robot", "arena": { "objects": [{ "x": 1 }] } }] }""")]
+    [TestCase("""{ "devices": [{ "name": "r", "model": "contoso-robot", "arena": { "objects": [{ "x": 1 }] } }] }""")]
     [TestCase("""{ "devices": [], "guest": { "memory": "lots" } }""")]
     [TestCase("""{ "devices": [], "name": null }""")]
     [TestCase("{ }")]
@@ -73,6 +75,9 @@ public sealed class LabSchemaTests
             switch (keyword)
             {
                 case "$schema" or "title" or "description":
+                    break;
+                case "$ref":
+                    foreach (string violation in Violations(Resolve(schema.Root, rule!.GetValue<string>()), value, path)) yield return violation;
                     break;
                 case "type":
                     string[] types = rule is JsonArray several ? [.. several.Select(t => t!.GetValue<string>())] : [rule!.GetValue<string>()];
@@ -126,6 +131,11 @@ public sealed class LabSchemaTests
             }
         }
     }
+
+    // A JSON pointer into the schema itself: "#/properties/devices/items/anyOf/1".
+    private static JsonNode Resolve(JsonNode root, string reference)
+        => reference.Split('/').Skip(1).Aggregate(
+            root, (node, part) => (node is JsonArray list ? list[int.Parse(part, System.Globalization.CultureInfo.InvariantCulture)] : node[part])!);
 
     private static string TypeOf(JsonNode? value) => value?.GetValueKind() switch
     {
