@@ -12,6 +12,10 @@ public enum DmaMapFlags : uint
     Readable = 1,
     /// <summary>The device may write.</summary>
     Writable = 2,
+    /// <summary>The descriptor is there to be mapped. Source: libvfio-user's vfio-user.h, newer than the specification's text.</summary>
+    Mappable = 4,
+    /// <summary>The descriptor is there to be read and written. Source as before.</summary>
+    FileInputOutput = 8,
 }
 
 /// <summary>Flags of DMA_UNMAP. Source: linux/vfio.h, VFIO_DMA_UNMAP_FLAG_*.</summary>

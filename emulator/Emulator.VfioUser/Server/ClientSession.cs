@@ -282,10 +282,15 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         return false;
     }
 
+    // Newer clients say how a descriptor may be used, and then must send one. Either way ours is to map it, or to use messages.
+    private const DmaMapFlags DescriptorMapFlags = DmaMapFlags.Mappable | DmaMapFlags.FileInputOutput;
+    private const DmaMapFlags KnownMapFlags = DmaMapFlags.Readable | DmaMapFlags.Writable | DescriptorMapFlags;
+
     private int DmaMap(ReadOnlySpan<byte> payload, ReadOnlySpan<int> fds)
     {
         if (!Protocol.DmaMap.TryRead(payload, out DmaMap request) || request.ArgSize < Protocol.DmaMap.Size || fds.Length > 1 || request.Length == 0
-            || request.Address > ulong.MaxValue - (request.Length - 1) || (request.Flags & ~(DmaMapFlags.Readable | DmaMapFlags.Writable)) != 0)
+            || request.Address > ulong.MaxValue - (request.Length - 1) || (request.Flags & ~KnownMapFlags) != 0
+            || ((request.Flags & DescriptorMapFlags) != 0 && fds.IsEmpty))
         {
             FileDescriptor.Close(fds);
             return Errno.EINVAL;

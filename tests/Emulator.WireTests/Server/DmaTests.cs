@@ -125,6 +125,16 @@ public sealed class DmaTests
         Assert.That(TryWrite(0x30000, [1]), Is.False);
     }
 
+    [TestCase(DmaMapFlags.Mappable)]
+    [TestCase(DmaMapFlags.FileInputOutput)]
+    public void A_client_may_say_how_its_descriptor_can_be_used(DmaMapFlags use)
+    {
+        using SharedMemory guest = MapShared(0x10000, Page, Both | use);
+        using MappedMemory view = guest.Map();
+        Assert.That(TryWrite(0x10000, [0x5a]), Is.True);
+        Assert.That(view.Span[0], Is.EqualTo(0x5a));
+    }
+
     [Test]
     public void Without_Bus_Master_Enable_nothing_is_reached()
     {

@@ -46,7 +46,9 @@ public sealed class MalformedMessageTests
         yield return Case("DMA_MAP of nothing", Command.DmaMap, Wire.Map(0, 0));
         yield return Case("DMA_MAP over the top", Command.DmaMap, Wire.Map(ulong.MaxValue - 4094, Page));
         yield return Case("DMA_MAP of more than there is", Command.DmaMap, Wire.Map(2, ulong.MaxValue));
-        yield return Case("DMA_MAP flags", Command.DmaMap, Wire.Map(0, Page, flags: (DmaMapFlags)4));
+        yield return Case("DMA_MAP flags", Command.DmaMap, Wire.Map(0, Page, flags: (DmaMapFlags)0x10));
+        yield return Case("DMA_MAP to map, without a file", Command.DmaMap, Wire.Map(0, Page, flags: (DmaMapFlags)7));
+        yield return Case("DMA_MAP to read and write, without a file", Command.DmaMap, Wire.Map(0, Page, flags: (DmaMapFlags)0xb));
 
         yield return Case("DMA_UNMAP short", Command.DmaUnmap, Cut(Wire.Unmap(0, Page)));
         yield return Case("DMA_UNMAP argsz", Command.DmaUnmap, Wire.Bytes(new DmaUnmap(23, 0, 0, Page)));
