@@ -6,11 +6,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 results=out/test-results
 rm -rf "$results"
 
-# Compilers of Windows binaries, and a second one of Linux's: the driver bench is compared with what they make. Without them those
-# comparisons are skipped, each saying what is missing.
+# Compilers and signing tools for Windows binaries, and a second compiler of Linux: the drivers are built with them, and the driver bench
+# compared with what they make. Without them those
+# tests are skipped, each saying what is missing.
 . qemu-config/common.sh
-(ensure_packages x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc:gcc-mingw-w64-i686 clang:clang) ||
-    echo "Some tests of the driver bench will be skipped: see above." >&2
+(ensure_packages x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc:gcc-mingw-w64-i686 \
+    osslsigncode:osslsigncode genisoimage:genisoimage openssl:openssl clang:clang) ||
+    echo "Some driver tests will be skipped: see above." >&2
 
 # What the guest tests need. Without it they fail, each saying what is missing.
 qemu-config/provision-qemu.sh >/dev/null && qemu-config/guests/linux/build-image.sh >/dev/null || echo "The guest tests will fail: see above." >&2
