@@ -1,0 +1,310 @@
+using System.Reflection.PortableExecutable;
+using Emulator.DriverBench.Cpu;
+using Emulator.DriverBench.Memory;
+using Emulator.DriverBench.Pe;
+using Emulator.DriverBench.Pnp;
+using Emulator.Time;
+using Emulator.Turns;
+
+namespace Emulator.DriverBench.Kernel;
+
+/// <summary>
+/// A machine that runs NT drivers: memory, one interpreted processor, a clock that moves only when everybody waits, and as much of NT as
+/// drivers call. One thread. What a driver does wrong is in <see cref="Findings"/>; what brings the machine down is thrown.
+/// </summary>
+public sealed class BenchMachine
+{
+    private const long LongestWait = 600_000_000_000;
+    private readonly NtServices _services;
+    private readonly List<LoadedDriver> _drivers = [];
+    private readonly Queue<Action> _work = [];
+    private readonly List<Finding> _findings = [];
+    private readonly MailQueue _mail = new(() => { });
+    private readonly RangeAllocator _images;
+
+    /// <param name="machine"><see cref="Machine.Amd64"/> or <see cref="Machine.I386"/>.</param>
+    public BenchMachine(Machine machine)
+    {
+        Machine = machine;
+        Is64Bit = machine == Machine.Amd64;
+        Layout = new NtLayout(Is64Bit);
+        Space = new AddressSpace(Is64Bit ? AddressWidth.Bits64 : AddressWidth.Bits32);
+        ulong nt = Is64Bit ? 0xFFFF_F800_0000_0000 : 0x8040_0000;
+        _services = new NtServices(this, nt);
+        Cpu = new Interpreter(Space, Is64Bit ? CpuMode.X64 : CpuMode.X86, _services, new Platform(this), Symbols);
+        Cpu.AddHostRange(nt, NtServices.Length);
+        Symbols.AddModule("nt", nt, NtServices.Length);
+        ulong pci = nt + 0x10_0000;
+        var bus = new NtServices(this, pci);
+        _services.Next = bus;
+        Cpu.AddHostRange(pci, NtServices.Length);
+        Symbols.AddModule("pci", pci, NtServices.Length);
+        _images = Range(0xFFFF_F880_0000_0000, 0xF000_0000, 0x0400_0000);
+        Kernel = Range(0xFFFF_FA80_0000_0000, 0x8100_0000, 0x1000_0000);
+        IoSpace = Range(0xFFFF_F900_0000_0000, 0xA000_0000, 0x1000_0000);
+        Guest = new GuestMemory(Space, Layout, Crash);
+        MemoryRegion stack = Kernel.Allocate(0x40_000, Protection.ReadWrite, "kernel stack")!;
+        Cpu.State.Rsp = stack.End - 0x100;
+        Memory = new MemoryServices(this);
+        Synchronization = new SynchronizationServices(this);
+        Interrupts = new InterruptServices(this);
+        Io = new IoServices(this);
+        Dma = new DmaServices(this);
+        Memory.AddTo(_services);
+        Synchronization.AddTo(_services);
+        Interrupts.AddTo(_services);
+        Io.AddTo(_services);
+        Dma.AddTo(_services);
+        Bus = new PciBusDriver(this);
+        Bus.AddTo(bus);
+        Bus.Initialize(pci, bus);
+    }
+
+    public Machine Machine { get; }
+    public bool Is64Bit { get; }
+    public NtLayout Layout { get; }
+    public AddressSpace Space { get; }
+    public SymbolTable Symbols { get; } = new();
+    public Interpreter Cpu { get; }
+
+    /// <summary>Virtual time: advances while everybody waits, and when a driver stalls.</summary>
+    public IDeviceClock Clock => Timers;
+
+    /// <summary>What devices reach by DMA.</summary>
+    public PhysicalMemory Ram { get; } = new(4 << 20);
+
+    /// <summary>The drivers in memory, in the order of their loading.</summary>
+    public IReadOnlyList<LoadedDriver> Drivers => _drivers;
+
+    /// <summary>Every rule broken so far.</summary>
+    public IReadOnlyList<Finding> Findings => _findings;
+
+    /// <summary>What drivers printed with DbgPrint.</summary>
+    public List<string> Printed { get; } = [];
+
+    /// <summary>0 passive, 2 dispatch, 8 the devices'.</summary>
+    public byte CurrentIrql { get; internal set; }
+
+    /// <summary>The interrupts and DPCs delivered so far.</summary>
+    public int InterruptsDelivered => Interrupts.Delivered;
+
+    /// <inheritdoc cref="InterruptsDelivered"/>
+    public int DpcsDelivered => Interrupts.DpcsDelivered;
+
+    internal TimerQueue Timers { get; } = new();
+    internal MailQueue Mail => _mail;
+    internal GuestMemory Guest { get; }
+    internal RangeAllocator Kernel { get; }
+    internal RangeAllocator IoSpace { get; }
+    internal MemoryServices Memory { get; }
+    internal SynchronizationServices Synchronization { get; }
+    internal InterruptServices Interrupts { get; }
+    internal IoServices Io { get; }
+    internal DmaServices Dma { get; }
+    internal PciBusDriver Bus { get; }
+
+    /// <summary>The address of a function of NT, as a debugger shows it: "IopInvalidDeviceRequest". Null when the bench lacks it.</summary>
+    public ulong? AddressOf(string ntFunction) => _services.Find(ntFunction);
+
+    /// <summary>
+    /// Loads a driver as NT does. One that exports DllInitialize is an export driver and gets no DRIVER_OBJECT; import drivers are loaded
+    /// before those that import them.
+    /// </summary>
+    /// <param name="image">The file.</param>
+    /// <param name="map">Names for its functions, or null.</param>
+    /// <exception cref="PeException">It is no driver for this machine, or an import is missing: the message names module and function.</exception>
+    /// <exception cref="BugCheckException">It crashed.</exception>
+    /// <exception cref="DriverStatusException">DriverEntry failed; the image is gone again.</exception>
+    public LoadedDriver Load(PeImage image, LinkerMap? map = null)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        image.CheckDriver(Machine);
+        ulong address = _images.Reserve(image.SizeOfImage);
+        var used = new HashSet<LoadedDriver>();
+        LoadedImage loaded;
+        try
+        {
+            loaded = image.Load(Space, address, import => Resolve(import, used));
+        }
+        catch (PeException)
+        {
+            _images.Release(address, image.SizeOfImage);
+            throw;
+        }
+        loaded.AddTo(Symbols, map);
+        var driver = new LoadedDriver(this, loaded, [.. used]);
+        _drivers.Add(driver);
+        uint status = driver.Initialize();
+        if (NtStatus.IsSuccess(status)) return driver;
+        Discard(driver);
+        throw new DriverStatusException($"{image.Name}: DriverEntry failed with status 0x{status:x8}.", status);
+    }
+
+    /// <summary>
+    /// Calls DriverUnload, looks for what the driver left behind, and takes the image away, with the export drivers nobody uses any more.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">It has no DriverUnload, or other drivers import from it.</exception>
+    public void Unload(LoadedDriver driver)
+    {
+        ArgumentNullException.ThrowIfNull(driver);
+        if (_drivers.Any(other => other.Uses.Contains(driver))) throw new InvalidOperationException($"{driver.Name} is still imported from.");
+        driver.CallUnload();
+        Discard(driver);
+        foreach (LoadedDriver used in driver.Uses)
+        {
+            if (used.IsExportDriver && _drivers.Contains(used) && !_drivers.Any(other => other.Uses.Contains(used))) Unload(used);
+        }
+    }
+
+    /// <summary>Plugs a function in; the bus driver makes its physical device object.</summary>
+    /// <param name="create">Constructs the model on the slot it is given.</param>
+    /// <param name="interrupts">What the bus driver grants it.</param>
+    public DeviceNode Plug(Func<Emulator.Pci.PciSlot, Emulator.Pci.PciFunction> create, InterruptGrant interrupts = InterruptGrant.Messages)
+    {
+        ArgumentNullException.ThrowIfNull(create);
+        return Bus.Plug(create, interrupts);
+    }
+
+    /// <summary>Lets the machine run until a condition holds: interrupts, DPCs, work, then time.</summary>
+    /// <param name="condition">Looked at between steps.</param>
+    /// <param name="limit">Virtual time, in nanoseconds.</param>
+    /// <returns>Whether it came to hold.</returns>
+    public bool RunUntil(Func<bool> condition, long limit = LongestWait)
+    {
+        ArgumentNullException.ThrowIfNull(condition);
+        long end = Timers.Now + limit;
+        while (!condition())
+        {
+            if (Interrupts.Deliver()) continue;
+            if (_work.TryDequeue(out Action? work)) { work(); continue; }
+            if (_mail.Deliver() > 0) continue;
+            if (Timers.Now >= end || !Timers.StepTo(end)) return condition();
+        }
+        return true;
+    }
+
+    /// <summary>Lets virtual time pass, in nanoseconds.</summary>
+    public void Advance(long nanoseconds) => RunUntil(() => false, nanoseconds);
+
+    internal void Queue(Action work) => _work.Enqueue(work);
+
+    internal void Report(Rule rule, string text)
+    {
+        ulong at = _services.Caller;
+        _findings.Add(new Finding(rule, text, at == 0 ? "" : Symbols.Describe(at), at));
+    }
+
+    internal void ReportAt(Rule rule, string text, ulong address)
+        => _findings.Add(new Finding(rule, text, address == 0 ? "" : Symbols.Describe(address), address));
+
+    internal BugCheckException Crash(string text)
+    {
+        ulong at = _services.Caller != 0 ? _services.Caller : Cpu.State.Rip;
+        var finding = new Finding(Rule.Crash, text, Symbols.Describe(at), at);
+        _findings.Add(finding);
+        return new BugCheckException(finding);
+    }
+
+    /// <summary>Calls a driver's function and checks what it must leave as it found it.</summary>
+    internal ulong Call(ulong address, params ReadOnlySpan<ulong> arguments) => CallUntil(CurrentIrql, address, arguments);
+
+    /// <summary>Calls a cancel routine, which lowers the IRQL to the one it is given.</summary>
+    internal void CallCancel(ulong address, byte irqlAfter, ulong device, ulong irp) => CallUntil(irqlAfter, address, [device, irp]);
+
+    private ulong CallUntil(byte irql, ulong address, ReadOnlySpan<ulong> arguments)
+    {
+        int locks = Synchronization.LocksHeld;
+        CallOutcome outcome = Cpu.Call(address, arguments);
+        if (!outcome.Returned) throw Crash(outcome.Run.ToString());
+        if (CurrentIrql != irql)
+        {
+            ReportAt(Rule.Irql, $"returned at IRQL {CurrentIrql}, not at {irql}", address);
+            CurrentIrql = irql;
+        }
+        if (Synchronization.LocksHeld != locks) ReportAt(Rule.SpinLock, $"returned with {Synchronization.LocksHeld - locks:+0;-0} spin locks held", address);
+        if (outcome.StackImbalance != 0) ReportAt(Rule.CallingConvention, $"returned with the stack pointer off by {outcome.StackImbalance} bytes", address);
+        if (outcome.Clobbered.Length > 0) ReportAt(Rule.CallingConvention, $"did not preserve {outcome.Clobbered}", address);
+        return outcome.Value;
+    }
+
+    /// <summary>Where a driver that called NT goes on; 0 when none is calling.</summary>
+    internal ulong CallerAddress => _services.Caller;
+
+    /// <summary>Memory of NT's own, not the driver's.</summary>
+    internal ulong AllocateKernel(int size, string name)
+    {
+        Kernel.AllocateBlock((ulong)size, 16, name, guardBefore: false, out ulong address);
+        return address != 0 ? address : throw new InvalidOperationException("The bench's kernel memory is used up.");
+    }
+
+    internal void FreeKernel(ulong address, string name)
+    {
+        if (Space.RegionAt(address) is { } region) Kernel.Retire(region, $"freed {name}");
+    }
+
+    private ulong? Resolve(PeImport import, HashSet<LoadedDriver> used)
+    {
+        if (import.Name is not { } name) return null;
+        if (import.Module.Equals("ntoskrnl.exe", StringComparison.OrdinalIgnoreCase) || import.Module.Equals("HAL.dll", StringComparison.OrdinalIgnoreCase))
+        {
+            return _services.Find(name);
+        }
+        LoadedDriver? driver = _drivers.Find(d => d.Image.Image.Name.Equals(import.Module, StringComparison.OrdinalIgnoreCase));
+        if (driver?.Image.AddressOf(name) is not { } address) return null;
+        used.Add(driver);
+        return address;
+    }
+
+    private void Discard(LoadedDriver driver)
+    {
+        Memory.CheckLeaks(driver);
+        Interrupts.CheckLeaks(driver.Image);
+        _drivers.Remove(driver);
+        driver.FreeObjects();
+        Symbols.RemoveModule(driver.Image.Base);
+        driver.Image.Unload();
+        _images.Release(driver.Image.Base, driver.Image.Region.Length);
+    }
+
+    private RangeAllocator Range(ulong x64, ulong x86, ulong length)
+    {
+        ulong start = Is64Bit ? x64 : x86;
+        return new RangeAllocator(Space, start, start + length);
+    }
+
+    private sealed class Platform(BenchMachine machine) : CpuPlatform
+    {
+        public override ulong ReadTaskPriority(Interpreter cpu) => machine.CurrentIrql;
+
+        public override void WriteTaskPriority(Interpreter cpu, ulong value)
+        {
+            machine.CurrentIrql = (byte)(value & 15);
+            cpu.RequestAttention();
+        }
+
+        public override ulong ReadPort(Interpreter cpu, ushort port, int size)
+            => machine.Bus.FindPort(port) is { Slot.IsPresent: true } found ? found.Slot.Function.Read(found.Bar, found.Offset, size) : base.ReadPort(cpu, port, size);
+
+        public override void WritePort(Interpreter cpu, ushort port, int size, ulong value)
+        {
+            if (machine.Bus.FindPort(port) is { Slot.IsPresent: true } found) found.Slot.Function.Write(found.Bar, found.Offset, size, value);
+        }
+
+        public override bool OnAttention(Interpreter cpu)
+        {
+            if (cpu.State.InterruptsEnabled)
+            {
+                while (machine.Interrupts.Deliver())
+                {
+                }
+            }
+            return true;
+        }
+    }
+}
+
+/// <summary>A driver's own routine answered with a failure.</summary>
+public sealed class DriverStatusException(string message, uint status) : Exception(message)
+{
+    public uint Status { get; } = status;
+}

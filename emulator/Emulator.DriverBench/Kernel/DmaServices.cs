@@ -1,0 +1,134 @@
+using Emulator.DriverBench.Memory;
+using Emulator.DriverBench.Pnp;
+
+namespace Emulator.DriverBench.Kernel;
+
+/// <summary>Mm's I/O space and system routines, and the HAL's DMA adapters with their common buffers.</summary>
+internal sealed class DmaServices(BenchMachine machine)
+{
+    // DMA_OPERATIONS: Size, then 15 functions.
+    private const int Operations = 15;
+    private readonly Dictionary<ulong, ulong> _adapters = [];
+    private readonly Dictionary<ulong, (MemoryRegion Region, ulong Physical, int Pages)> _buffers = [];
+    private readonly Dictionary<ulong, (MemoryRegion Region, ulong Length)> _mappings = [];
+
+    public void AddTo(NtServices nt)
+    {
+        nt.Add("MmMapIoSpace", "qpu", Irql.Dispatch, a => Map(a[0], a[1]));
+        nt.Add("MmUnmapIoSpace", "pp", Irql.Dispatch, a => Unmap(a[0], a[1]));
+        nt.Add("MmGetSystemRoutineAddress", "p", Irql.Passive, a => nt.Find(machine.Guest.UnicodeString(a[0])) ?? 0);
+        nt.Add("IoGetDmaAdapter", "ppp", Irql.Passive, a => CreateAdapter(a[0], a[2]));
+        nt.Add("HalPutDmaAdapter", "p", Irql.Dispatch, a => PutAdapter(a[0]));
+        nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer((uint)a[1], a[2]));
+        nt.Add("HalFreeCommonBuffer", "puqpb", Irql.Passive, a => FreeBuffer((uint)a[1], a[2], a[3]));
+        nt.Add("HalUnsupportedDmaOperation", "p", Irql.High, _ => throw machine.Crash("a DMA operation that the bench lacks"));
+        foreach ((string width, int size, char letter) in new[] { ("UCHAR", 1, 'b'), ("USHORT", 2, 'w'), ("ULONG", 4, 'u') })
+        {
+            nt.Add($"READ_REGISTER_{width}", "p", Irql.High, a => size switch { 1 => machine.Guest.Byte(a[0]), 2 => machine.Guest.U16(a[0]), _ => machine.Guest.U32(a[0]) });
+            nt.Add($"WRITE_REGISTER_{width}", $"p{letter}", Irql.High, a =>
+            {
+                if (size == 1) machine.Guest.SetByte(a[0], (byte)a[1]);
+                else if (size == 2) machine.Guest.SetU16(a[0], (ushort)a[1]);
+                else machine.Guest.SetU32(a[0], (uint)a[1]);
+                return 0;
+            });
+        }
+    }
+
+    /// <summary>How many mappings, adapters and common buffers drivers hold.</summary>
+    public int Held => _mappings.Count + _adapters.Count + _buffers.Count;
+
+    private ulong Map(ulong physical, ulong length)
+    {
+        if (length == 0 || machine.Bus.FindMemory(physical, length) is not { } found)
+        {
+            machine.Report(Rule.Pool, $"MmMapIoSpace of 0x{length:x} bytes at 0x{physical:x}, where no device is");
+            return 0;
+        }
+        ulong at = machine.IoSpace.Reserve(length);
+        if (at == 0) return 0;
+        MemoryRegion region = machine.Space.MapMmio(at, length, new Window(found.Slot, found.Bar, found.Offset), $"BAR {found.Bar} of {found.Slot.Function.Identity}");
+        _mappings[at] = (region, length);
+        return at;
+    }
+
+    private ulong Unmap(ulong at, ulong length)
+    {
+        if (!_mappings.Remove(at, out (MemoryRegion Region, ulong Length) mapping))
+        {
+            machine.Report(Rule.Pool, $"MmUnmapIoSpace of 0x{at:x}, which is not mapped");
+            return 0;
+        }
+        if (mapping.Length != length) machine.Report(Rule.Pool, $"MmUnmapIoSpace of 0x{length:x} bytes, of which 0x{mapping.Length:x} were mapped");
+        machine.Space.Unmap(mapping.Region);
+        machine.IoSpace.Release(at, mapping.Length);
+        return 0;
+    }
+
+    private ulong CreateAdapter(ulong pdo, ulong registers)
+    {
+        if (machine.Bus.SlotOfPdo(pdo) is null) return 0;
+        (NtLayout layout, GuestMemory guest) = (machine.Layout, machine.Guest);
+        ulong adapter = machine.AllocateKernel(layout.Pointer * 2 + ((Operations + 1) * layout.Pointer), "DMA_ADAPTER");
+        ulong table = adapter + (ulong)(layout.Pointer * 2);
+        guest.SetU16(adapter, 1);
+        guest.SetU16(adapter + 2, (ushort)(layout.Pointer * 2));
+        guest.SetPointer(adapter + (ulong)layout.Pointer, table);
+        guest.SetU32(table, (uint)((Operations + 1) * layout.Pointer));
+        for (int i = 1; i <= Operations; i++)
+        {
+            string name = i switch { 1 => "HalPutDmaAdapter", 2 => "HalAllocateCommonBuffer", 3 => "HalFreeCommonBuffer", _ => "HalUnsupportedDmaOperation" };
+            guest.SetPointer(table + (ulong)(i * layout.Pointer), machine.AddressOf(name)!.Value);
+        }
+        if (registers != 0) guest.SetU32(registers, 64);
+        _adapters[adapter] = pdo;
+        return adapter;
+    }
+
+    private ulong PutAdapter(ulong adapter)
+    {
+        if (_adapters.Remove(adapter)) machine.FreeKernel(adapter, "DMA_ADAPTER");
+        else machine.Report(Rule.Pool, $"PutDmaAdapter of 0x{adapter:x}, which is none");
+        return 0;
+    }
+
+    private ulong AllocateBuffer(uint length, ulong logical)
+    {
+        int pages = (int)((length + AddressSpace.PageSize - 1) / AddressSpace.PageSize);
+        ulong physical = pages == 0 ? 0 : machine.Ram.Allocate(pages);
+        if (physical == 0) return 0;
+        int bytes = pages * AddressSpace.PageSize;
+        ulong at = machine.IoSpace.Reserve((ulong)bytes);
+        MemoryRegion region = machine.Space.MapRam(at, machine.Ram.Backing, (int)(physical - PhysicalMemory.Base), bytes, Protection.ReadWrite, "common buffer");
+        _buffers[at] = (region, physical, pages);
+        machine.Guest.SetU64(logical, physical);
+        return at;
+    }
+
+    private ulong FreeBuffer(uint length, ulong logical, ulong at)
+    {
+        if (!_buffers.Remove(at, out (MemoryRegion Region, ulong Physical, int Pages) buffer))
+        {
+            machine.Report(Rule.Pool, $"FreeCommonBuffer of 0x{at:x}, which is none");
+            return 0;
+        }
+        if (buffer.Physical != logical || (length + AddressSpace.PageSize - 1) / AddressSpace.PageSize != buffer.Pages)
+        {
+            machine.Report(Rule.Pool, "FreeCommonBuffer with another address or length than it was allocated with");
+        }
+        machine.Space.Unmap(buffer.Region);
+        machine.IoSpace.Release(at, buffer.Region.Length);
+        machine.Ram.Free(buffer.Physical, buffer.Pages);
+        return 0;
+    }
+
+    private sealed class Window(BenchSlot slot, int bar, ulong start) : IMmioHandler
+    {
+        public ulong Read(ulong offset, int size) => slot.IsPresent ? slot.Function.Read(bar, start + offset, size) : ulong.MaxValue;
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+            if (slot.IsPresent) slot.Function.Write(bar, start + offset, size, value);
+        }
+    }
+}

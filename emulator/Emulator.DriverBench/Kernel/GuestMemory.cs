@@ -1,0 +1,141 @@
+using System.Text;
+using Emulator.DriverBench.Memory;
+using Emulator.Memory;
+
+namespace Emulator.DriverBench.Kernel;
+
+/// <summary>The bench's physical memory, which devices reach by DMA. Pages from 1 MiB on; address 0 is nobody's.</summary>
+public sealed class PhysicalMemory
+{
+    private readonly SortedSet<int> _free;
+
+    internal PhysicalMemory(int length)
+    {
+        Backing = new RamBacking(length);
+        _free = new SortedSet<int>(Enumerable.Range(0, length / AddressSpace.PageSize));
+    }
+
+    public const ulong Base = 0x10_0000;
+
+    internal RamBacking Backing { get; }
+
+    /// <summary>Adjoining pages. Their first physical address; 0 when there are none.</summary>
+    internal ulong Allocate(int pages)
+    {
+        int run = 0, previous = -2;
+        foreach (int page in _free)
+        {
+            run = page == previous + 1 ? run + 1 : 1;
+            previous = page;
+            if (run < pages) continue;
+            for (int i = 0; i < pages; i++) _free.Remove(page - i);
+            return Base + (ulong)((page - pages + 1) * AddressSpace.PageSize);
+        }
+        return 0;
+    }
+
+    internal void Free(ulong address, int pages)
+    {
+        for (int i = 0; i < pages; i++) _free.Add(((int)(address - Base) / AddressSpace.PageSize) + i);
+    }
+
+    internal bool TryView(ulong address, int length, out Span<byte> view)
+    {
+        view = default;
+        ulong size = (ulong)Backing.Bytes.Length;
+        if (length < 0 || address < Base || address - Base > size || (ulong)length > size - (address - Base)) return false;
+        view = Backing.Bytes.AsSpan((int)(address - Base), length);
+        return true;
+    }
+}
+
+/// <summary>Structures in a driver's memory, read and written by the bench. A bad address is the driver's: it ends the machine.</summary>
+internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<string, BugCheckException> fail)
+{
+    public byte Byte(ulong at) => space.TryRead8(at, out byte value) ? value : throw Bad();
+    public ushort U16(ulong at) => space.TryRead16(at, out ushort value) ? value : throw Bad();
+    public uint U32(ulong at) => space.TryRead32(at, out uint value) ? value : throw Bad();
+    public ulong U64(ulong at) => space.TryRead64(at, out ulong value) ? value : throw Bad();
+    public ulong Pointer(ulong at) => space.TryReadPointer(at, out ulong value) ? value : throw Bad();
+
+    public void SetByte(ulong at, byte value) => Check(space.TryWrite8(at, value));
+    public void SetU16(ulong at, ushort value) => Check(space.TryWrite16(at, value));
+    public void SetU32(ulong at, uint value) => Check(space.TryWrite32(at, value));
+    public void SetU64(ulong at, ulong value) => Check(space.TryWrite64(at, value));
+    public void SetPointer(ulong at, ulong value) => Check(space.TryWritePointer(at, value));
+
+    public byte[] Bytes(ulong at, int length)
+    {
+        var bytes = new byte[length];
+        Check(space.TryReadBytes(at, bytes));
+        return bytes;
+    }
+
+    public void SetBytes(ulong at, ReadOnlySpan<byte> bytes) => Check(space.TryWriteBytes(at, bytes));
+
+    public string UnicodeString(ulong at)
+    {
+        int length = U16(at);
+        return length == 0 ? "" : Encoding.Unicode.GetString(Bytes(Pointer(at + (ulong)layout.StringBuffer), length));
+    }
+
+    /// <summary>Points a UNICODE_STRING at characters with a zero behind them.</summary>
+    public void SetUnicodeString(ulong at, ulong buffer, string text)
+    {
+        SetBytes(buffer, Encoding.Unicode.GetBytes(text + "\0"));
+        SetU16(at, (ushort)(text.Length * 2));
+        SetU16(at + 2, (ushort)((text.Length * 2) + 2));
+        SetPointer(at + (ulong)layout.StringBuffer, buffer);
+    }
+
+    private void Check(bool done)
+    {
+        if (!done) throw Bad();
+    }
+
+    private BugCheckException Bad() => fail(space.LastFault.ToString());
+}
+
+/// <summary>The physical memory as one function's DMA sees it.</summary>
+internal sealed class DmaMemory(PhysicalMemory memory, Emulator.Turns.IMailbox mailbox) : IGuestMemory
+{
+    private readonly Queue<DmaRequest> _queued = [];
+    private Emulator.Turns.Mail? _transfer;
+
+    public bool TryRead(ulong address, Span<byte> destination)
+    {
+        if (!memory.TryView(address, destination.Length, out Span<byte> view)) return false;
+        view.CopyTo(destination);
+        return true;
+    }
+
+    public bool TryWrite(ulong address, ReadOnlySpan<byte> source)
+    {
+        if (!memory.TryView(address, source.Length, out Span<byte> view)) return false;
+        source.CopyTo(view);
+        return true;
+    }
+
+    public bool TryView(ulong address, int length, bool writable, out Span<byte> view) => memory.TryView(address, length, out view);
+
+    public bool TryPublish(ulong address, uint value)
+        => address % sizeof(uint) == 0 && TryWrite(address, BitConverter.GetBytes(value));
+
+    public void Queue(DmaRequest request)
+    {
+        request.Begin();
+        _queued.Enqueue(request);
+        mailbox.Post(_transfer ??= new Emulator.Turns.Mail(Transfer));
+    }
+
+    private void Transfer()
+    {
+        for (int count = _queued.Count; count > 0; count--)
+        {
+            DmaRequest request = _queued.Dequeue();
+            if (request.IsCancelled) { request.End(DmaStatus.Aborted); continue; }
+            bool done = request.IsWrite ? TryWrite(request.Address, request.Buffer.Span) : TryRead(request.Address, request.Buffer.Span);
+            request.End(done ? DmaStatus.Completed : DmaStatus.Failed);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+using Emulator.DriverBench.Pe;
+using Emulator.DriverBench.Pnp;
+
+namespace Emulator.DriverBench.Kernel;
+
+/// <summary>Interrupt objects, the delivery of lines and messages at device IRQL, and DPCs.</summary>
+internal sealed class InterruptServices(BenchMachine machine)
+{
+    private const int StormLimit = 1000;
+    private const uint FullySpecified = 1, LineBased = 2, MessageBased = 3;
+    private readonly List<Connection> _connections = [];
+    private readonly Queue<(BenchSlot Slot, int Message)> _messages = [];
+    private readonly LinkedList<ulong> _dpcs = [];
+
+    public int Delivered { get; private set; }
+    public int DpcsDelivered { get; private set; }
+
+    public void AddTo(NtServices nt)
+    {
+        nt.Add("IoConnectInterrupt", "ppppubbubpb", Irql.Passive, a => Connect(a));
+        nt.Add("IoDisconnectInterrupt", "p", Irql.Passive, a => Disconnect(a[0]));
+        nt.Add("IoConnectInterruptEx", "p", Irql.Passive, a => ConnectEx(a[0]));
+        nt.Add("IoDisconnectInterruptEx", "p", Irql.Passive, a => Disconnect(machine.Guest.Pointer(a[0] + (ulong)machine.Layout.Pointer)));
+        nt.Add("KeInitializeDpc", "ppp", Irql.High, a => InitializeDpc(a[0], a[1], a[2]));
+        nt.Add("KeInsertQueueDpc", "ppp", Irql.High, a => InsertDpc(a[0], a[1], a[2]));
+        nt.Add("KeRemoveQueueDpc", "p", Irql.High, a => _dpcs.Remove(a[0]) ? 1u : 0u);
+        nt.Add("KeFlushQueuedDpcs", "", Irql.Passive, _ => FlushDpcs());
+    }
+
+    /// <summary>A message from a device: delivered as soon as the IRQL allows.</summary>
+    public bool Send(BenchSlot slot, int message)
+    {
+        if (!_connections.Exists(c => c.Slot == slot && c.IsMessage)) return false;
+        _messages.Enqueue((slot, message));
+        machine.Cpu.RequestAttention();
+        return true;
+    }
+
+    /// <summary>The device is gone: nothing comes from it any more.</summary>
+    public void Drop(BenchSlot slot)
+    {
+        (BenchSlot Slot, int Message)[] kept = [.. _messages.Where(m => m.Slot != slot)];
+        _messages.Clear();
+        foreach ((BenchSlot, int) message in kept) _messages.Enqueue(message);
+    }
+
+    /// <summary>Delivers one thing that the IRQL allows. False when there is none.</summary>
+    public bool Deliver()
+    {
+        if (machine.CurrentIrql < Irql.Device)
+        {
+            while (_messages.TryDequeue(out (BenchSlot Slot, int Message) next))
+            {
+                if (_connections.Find(c => c.Slot == next.Slot && c.IsMessage) is not { } connection) continue;
+                Serve(connection, next.Message);
+                return true;
+            }
+            foreach (BenchSlot slot in machine.Bus.Slots)
+            {
+                if (slot.LineAsserted && !slot.LineMasked && ServeLine(slot)) return true;
+            }
+        }
+        if (machine.CurrentIrql >= Irql.Dispatch || _dpcs.First is not { } first) return false;
+        _dpcs.RemoveFirst();
+        RunDpc(first.Value);
+        return true;
+    }
+
+    public void CheckLeaks(LoadedImage image)
+    {
+        foreach (Connection connection in _connections.Where(c => image.Contains(c.Routine)))
+        {
+            machine.ReportAt(Rule.Leak, $"{image.ModuleName} is unloaded with its interrupt connected", connection.Routine);
+        }
+        foreach (ulong dpc in _dpcs.Where(d => image.Contains(machine.Guest.Pointer(d + (ulong)machine.Layout.DpcRoutine))))
+        {
+            machine.ReportAt(Rule.Leak, $"{image.ModuleName} is unloaded with a DPC queued", machine.Guest.Pointer(dpc + (ulong)machine.Layout.DpcRoutine));
+        }
+    }
+
+    /// <summary>The memory of a device object goes.</summary>
+    public void Forget(ulong start, ulong length)
+    {
+        foreach (ulong dpc in _dpcs.Where(d => d - start < length).ToList())
+        {
+            machine.Report(Rule.Leak, "the device goes while its DPC is queued");
+            _dpcs.Remove(dpc);
+        }
+        foreach (Connection connection in _connections.Where(c => c.Context - start < length).ToList())
+        {
+            machine.Report(Rule.Leak, "the device goes while its interrupt is connected");
+            _connections.Remove(connection);
+        }
+    }
+
+    private ulong Connect(ulong[] a)
+    {
+        if (machine.Bus.SlotOfVector((uint)a[4]) is not { } slot) return NtStatus.InvalidParameter;
+        ulong handle = machine.AllocateKernel(0x100, "KINTERRUPT");
+        _connections.Add(new Connection(slot, handle, a[1], a[2], IsMessage: false));
+        machine.Guest.SetPointer(a[0], handle);
+        machine.Cpu.RequestAttention();
+        return NtStatus.Success;
+    }
+
+    private ulong ConnectEx(ulong at)
+    {
+        (NtLayout layout, GuestMemory guest) = (machine.Layout, machine.Guest);
+        uint version = guest.U32(at);
+        if (version is FullySpecified or not (LineBased or MessageBased)) return NtStatus.NotSupported;
+        if (machine.Bus.SlotOfPdo(guest.Pointer(at + (ulong)layout.Pointer)) is not { } slot) return NtStatus.InvalidParameter;
+        ulong routine = guest.Pointer(at + (ulong)layout.ConnectRoutine), context = guest.Pointer(at + (ulong)layout.ConnectServiceContext);
+        bool message = version == MessageBased && slot.Messages > 0;
+        if (version == MessageBased && !message)
+        {
+            routine = guest.Pointer(at + (ulong)layout.ConnectFallBack);
+            if (routine == 0) return NtStatus.InvalidParameter;
+            guest.SetU32(at, LineBased);
+        }
+        ulong handle = machine.AllocateKernel(message ? 8 + (slot.Messages * layout.MessageSize) : 0x100, message ? "IO_INTERRUPT_MESSAGE_INFO" : "KINTERRUPT");
+        if (message)
+        {
+            guest.SetByte(handle, Irql.Device);
+            guest.SetU32(handle + 4, (uint)slot.Messages);
+        }
+        _connections.Add(new Connection(slot, handle, routine, context, message));
+        guest.SetPointer(guest.Pointer(at + (ulong)layout.ConnectContext), handle);
+        if (message) slot.EnableMessages(true);
+        machine.Cpu.RequestAttention();
+        return NtStatus.Success;
+    }
+
+    private ulong Disconnect(ulong handle)
+    {
+        int index = _connections.FindIndex(c => c.Handle == handle);
+        if (index < 0)
+        {
+            machine.Report(Rule.Interrupt, $"0x{handle:x} disconnected, which is no connected interrupt");
+            return 0;
+        }
+        Connection connection = _connections[index];
+        _connections.RemoveAt(index);
+        if (connection.IsMessage) connection.Slot.EnableMessages(false);
+        machine.FreeKernel(handle, "interrupt object");
+        return 0;
+    }
+
+    private bool ServeLine(BenchSlot slot)
+    {
+        bool any = false;
+        foreach (Connection connection in _connections.Where(c => !c.IsMessage && c.Slot == slot).ToList())
+        {
+            any = true;
+            if (Serve(connection, 0)) { slot.Unclaimed = 0; return true; }
+        }
+        if (any && slot.LineAsserted && ++slot.Unclaimed == StormLimit)
+        {
+            slot.LineMasked = true;
+            machine.Report(Rule.Interrupt, $"the interrupt line of {slot.Function.Identity} stays asserted and no service routine claims it: masked");
+        }
+        return any;
+    }
+
+    private bool Serve(Connection connection, int message)
+    {
+        byte irql = machine.CurrentIrql;
+        machine.CurrentIrql = Irql.Device;
+        Delivered++;
+        ulong claimed = connection.IsMessage
+            ? machine.Call(connection.Routine, connection.Handle, connection.Context, (ulong)message)
+            : machine.Call(connection.Routine, connection.Handle, connection.Context);
+        machine.CurrentIrql = irql;
+        return (byte)claimed != 0;
+    }
+
+    private ulong InitializeDpc(ulong at, ulong routine, ulong context)
+    {
+        machine.Guest.SetBytes(at, new byte[machine.Layout.DpcSize]);
+        machine.Guest.SetByte(at, 0x13);
+        machine.Guest.SetPointer(at + (ulong)machine.Layout.DpcRoutine, routine);
+        machine.Guest.SetPointer(at + (ulong)machine.Layout.DpcContext, context);
+        return 0;
+    }
+
+    private ulong InsertDpc(ulong at, ulong argument1, ulong argument2)
+    {
+        if (_dpcs.Contains(at)) return 0;
+        machine.Guest.SetPointer(at + (ulong)machine.Layout.DpcArgument1, argument1);
+        machine.Guest.SetPointer(at + (ulong)machine.Layout.DpcArgument2, argument2);
+        _dpcs.AddLast(at);
+        machine.Cpu.RequestAttention();
+        return 1;
+    }
+
+    private ulong FlushDpcs()
+    {
+        while (_dpcs.First is { } first)
+        {
+            _dpcs.RemoveFirst();
+            RunDpc(first.Value);
+        }
+        return 0;
+    }
+
+    private void RunDpc(ulong at)
+    {
+        byte irql = machine.CurrentIrql;
+        machine.CurrentIrql = Irql.Dispatch;
+        DpcsDelivered++;
+        NtLayout layout = machine.Layout;
+        GuestMemory guest = machine.Guest;
+        machine.Call(guest.Pointer(at + (ulong)layout.DpcRoutine), at, guest.Pointer(at + (ulong)layout.DpcContext),
+            guest.Pointer(at + (ulong)layout.DpcArgument1), guest.Pointer(at + (ulong)layout.DpcArgument2));
+        machine.CurrentIrql = irql;
+    }
+
+    private sealed record Connection(BenchSlot Slot, ulong Handle, ulong Routine, ulong Context, bool IsMessage);
+}

@@ -1,0 +1,164 @@
+using Emulator.DriverBench.Cpu;
+
+namespace Emulator.DriverBench.Kernel;
+
+/// <summary>Ke: IRQL, spin locks, events and waits; Io's remove locks.</summary>
+internal sealed class SynchronizationServices(BenchMachine machine)
+{
+    private readonly Dictionary<ulong, ulong> _spinLocks = [];
+    private readonly Dictionary<ulong, RemoveLock> _removeLocks = [];
+    private byte _cancelIrql;
+
+    public int LocksHeld => _spinLocks.Count;
+
+    public void AddTo(NtServices nt)
+    {
+        nt.Add("KeAcquireSpinLockRaiseToDpc", "p", Irql.Dispatch, a => Acquire(a[0]));
+        nt.Add("KfAcquireSpinLock", "p", Irql.Dispatch, a => Acquire(a[0]), CallConvention.FastCall);
+        nt.Add("KeReleaseSpinLock", "pb", Irql.Dispatch, a => Release(a[0], (byte)a[1]));
+        nt.Add("KfReleaseSpinLock", "pb", Irql.Dispatch, a => Release(a[0], (byte)a[1]), CallConvention.FastCall);
+        nt.Add("KeGetCurrentIrql", "", Irql.High, _ => machine.CurrentIrql);
+        nt.Add("IoReleaseCancelSpinLock", "b", Irql.Dispatch, a => ReleaseCancel((byte)a[0]));
+        nt.Add("KeInitializeEvent", "pub", Irql.High, a => InitializeEvent(a[0], (byte)a[1], (byte)a[2]));
+        nt.Add("KeSetEvent", "pub", Irql.Dispatch, a => SetEvent(a[0]));
+        nt.Add("KeWaitForSingleObject", "puubp", Irql.Dispatch, a => Wait(a[0], a[4]));
+        nt.Add("IoInitializeRemoveLockEx", "puuuu", Irql.Passive, a => InitializeRemoveLock(a[0]));
+        nt.Add("IoAcquireRemoveLockEx", "pppuu", Irql.Dispatch, a => AcquireRemoveLock(a[0], a[1]));
+        nt.Add("IoReleaseRemoveLockEx", "ppu", Irql.Dispatch, a => ReleaseRemoveLock(a[0], a[1]));
+        nt.Add("IoReleaseRemoveLockAndWaitEx", "ppu", Irql.Passive, a => ReleaseAndWait(a[0], a[1]));
+    }
+
+    /// <summary>The memory of a device object goes: its locks must be at rest.</summary>
+    public void Forget(ulong start, ulong length)
+    {
+        foreach (ulong at in _removeLocks.Keys.Where(at => at - start < length).ToList())
+        {
+            if (_removeLocks[at].Tags.Count > 0) machine.Report(Rule.RemoveLock, $"the device goes while its remove lock is held {_removeLocks[at].Tags.Count} times");
+            _removeLocks.Remove(at);
+        }
+        foreach (ulong at in _spinLocks.Keys.Where(at => at - start < length).ToList())
+        {
+            machine.Report(Rule.SpinLock, "the device goes while its spin lock is held");
+            _spinLocks.Remove(at);
+        }
+    }
+
+    /// <summary>What the I/O manager does before it calls a cancel routine, which gives the lock back.</summary>
+    public byte AcquireCancel()
+    {
+        _cancelIrql = machine.CurrentIrql;
+        machine.CurrentIrql = Irql.Dispatch;
+        return _cancelIrql;
+    }
+
+    private ulong ReleaseCancel(byte irql)
+    {
+        if (irql != _cancelIrql) machine.Report(Rule.SpinLock, $"the cancel lock released to IRQL {irql}, taken at {_cancelIrql}");
+        Lower(irql);
+        return 0;
+    }
+
+    private ulong Acquire(ulong at)
+    {
+        byte old = machine.CurrentIrql;
+        if (_spinLocks.TryGetValue(at, out ulong holder)) throw machine.Crash($"the spin lock at 0x{at:x} is taken twice, first by {machine.Symbols.Describe(holder)}");
+        _spinLocks.Add(at, machine.CallerAddress);
+        machine.Guest.SetPointer(at, 1);
+        machine.CurrentIrql = Irql.Dispatch;
+        return old;
+    }
+
+    private ulong Release(ulong at, byte irql)
+    {
+        if (!_spinLocks.Remove(at)) machine.Report(Rule.SpinLock, $"the spin lock at 0x{at:x} is released and was not held");
+        machine.Guest.SetPointer(at, 0);
+        Lower(irql);
+        return 0;
+    }
+
+    private void Lower(byte irql)
+    {
+        if (irql > machine.CurrentIrql) machine.Report(Rule.Irql, $"IRQL lowered from {machine.CurrentIrql} to {irql}");
+        machine.CurrentIrql = irql;
+        machine.Cpu.RequestAttention();
+    }
+
+    private ulong InitializeEvent(ulong at, byte type, byte state)
+    {
+        machine.Guest.SetU32(at, type);
+        machine.Guest.SetU32(at + 4, state);
+        machine.Guest.SetPointer(at + 8, at + 8);
+        machine.Guest.SetPointer(at + 8 + (ulong)machine.Layout.Pointer, at + 8);
+        return 0;
+    }
+
+    private ulong SetEvent(ulong at)
+    {
+        uint old = machine.Guest.U32(at + 4);
+        machine.Guest.SetU32(at + 4, 1);
+        return old;
+    }
+
+    private ulong Wait(ulong at, ulong timeout)
+    {
+        long hundredNanoseconds = timeout == 0 ? 0 : (long)machine.Guest.U64(timeout);
+        if (machine.CurrentIrql >= Irql.Dispatch && (timeout == 0 || hundredNanoseconds != 0))
+        {
+            machine.Report(Rule.Irql, $"a wait at IRQL {machine.CurrentIrql}");
+        }
+        bool signalled = timeout == 0 ? machine.RunUntil(() => machine.Guest.U32(at + 4) != 0)
+            // Absolute times are since 1601; the bench's clock starts at 0.
+            : machine.RunUntil(() => machine.Guest.U32(at + 4) != 0, hundredNanoseconds < 0 ? -hundredNanoseconds * 100 : 0);
+        if (!signalled)
+        {
+            if (timeout != 0) return NtStatus.Timeout;
+            throw machine.Crash("a wait that nothing ends");
+        }
+        // A synchronization event (1) lets one waiter through.
+        if (machine.Guest.Byte(at) == 1) machine.Guest.SetU32(at + 4, 0);
+        return NtStatus.Success;
+    }
+
+    private ulong InitializeRemoveLock(ulong at)
+    {
+        _removeLocks[at] = new RemoveLock();
+        machine.Guest.SetU32(at, 0);
+        machine.Guest.SetU32(at + 4, 1);
+        return 0;
+    }
+
+    private RemoveLock Find(ulong at) => _removeLocks.TryGetValue(at, out RemoveLock? found) ? found : throw machine.Crash($"no remove lock at 0x{at:x}");
+
+    private ulong AcquireRemoveLock(ulong at, ulong tag)
+    {
+        RemoveLock found = Find(at);
+        if (found.Removed) return NtStatus.DeletePending;
+        found.Tags.Add(tag);
+        machine.Guest.SetU32(at + 4, (uint)found.Tags.Count + 1);
+        return NtStatus.Success;
+    }
+
+    private ulong ReleaseRemoveLock(ulong at, ulong tag)
+    {
+        RemoveLock found = Find(at);
+        if (!found.Tags.Remove(tag)) machine.Report(Rule.RemoveLock, $"the remove lock is released for 0x{tag:x}, for which it was not acquired");
+        machine.Guest.SetU32(at + 4, (uint)(found.Tags.Count + (found.Removed ? 0 : 1)));
+        return 0;
+    }
+
+    private ulong ReleaseAndWait(ulong at, ulong tag)
+    {
+        RemoveLock found = Find(at);
+        found.Removed = true;
+        machine.Guest.SetByte(at, 1);
+        ReleaseRemoveLock(at, tag);
+        if (!machine.RunUntil(() => found.Tags.Count == 0)) throw machine.Crash($"the removal waits for a remove lock that is held {found.Tags.Count} times");
+        return 0;
+    }
+
+    private sealed class RemoveLock
+    {
+        public List<ulong> Tags { get; } = [];
+        public bool Removed { get; set; }
+    }
+}

@@ -1,0 +1,143 @@
+using Emulator.DriverBench.Kernel;
+using Emulator.Interrupts;
+using Emulator.Memory;
+using Emulator.Pci;
+using Emulator.Time;
+using Emulator.Turns;
+
+namespace Emulator.DriverBench.Pnp;
+
+/// <summary>What the bus driver gives a device that has both.</summary>
+public enum InterruptGrant
+{
+    Messages,
+    Line,
+}
+
+/// <summary>A slot of the bench's PCI bus: the machine's memory, clock and interrupts as a function sees them.</summary>
+internal sealed class BenchSlot : PciSlot, IInterruptPins
+{
+    private const ulong MessageAddress = 0xFEE0_0000;
+    private readonly BenchMachine _machine;
+    private readonly DmaMemory _memory;
+    private bool _messagesEnabled;
+
+    public BenchSlot(BenchMachine machine, int index)
+    {
+        (_machine, Index) = (machine, index);
+        _memory = new DmaMemory(machine.Ram, machine.Mail);
+    }
+
+    public int Index { get; }
+    public PciFunction Function { get; private set; } = null!;
+    public ulong Pdo { get; set; }
+
+    /// <summary>False once it was pulled out.</summary>
+    public bool IsPresent { get; private set; } = true;
+
+    /// <summary>Message interrupts granted; 0 with the line.</summary>
+    public int Messages { get; private set; }
+    public bool LineAsserted { get; private set; }
+
+    /// <summary>Nobody claims what the line says: it is left alone until it falls.</summary>
+    public bool LineMasked { get; set; }
+    public int Unclaimed { get; set; }
+    public uint Vector => 0x30 + (uint)Index;
+
+    /// <summary>Where each BAR lies; 0 where there is none.</summary>
+    public ulong[] Addresses { get; } = new ulong[PciRegion.BarCount];
+
+    public override IGuestMemory Memory => _memory;
+    public override IInterruptPins Pins => this;
+    public override IDeviceClock Clock => _machine.Timers;
+    public override IMailbox Mailbox => _machine.Mail;
+    public bool FollowsMsiXTable => true;
+
+    public override BarMemory CreateBarMemory(int length) => new PrivateBarMemory(length);
+    public override void Report(string text) => _machine.Printed.Add($"{Function?.Identity}: {text}");
+    public bool IsArmed(InterruptKind kind) => false;
+
+    public void SetIntx(bool asserted)
+    {
+        LineAsserted = asserted && IsPresent;
+        if (!asserted) (LineMasked, Unclaimed) = (false, 0);
+        _machine.Cpu.RequestAttention();
+    }
+
+    public bool TrySend(InterruptKind kind, int vector) => IsPresent && _machine.Interrupts.Send(this, vector);
+
+    public void Insert(PciFunction function, InterruptGrant grant)
+    {
+        Function = function;
+        function.Reset(ResetKind.PowerOn);
+        Messages = grant == InterruptGrant.Messages ? function.Interrupts.CountOf(InterruptKind.MsiX) : 0;
+    }
+
+    public void Pull()
+    {
+        IsPresent = false;
+        LineAsserted = false;
+        _machine.Interrupts.Drop(this);
+        Function.Reset(ResetKind.PowerOn);
+    }
+
+    /// <summary>Writes the BARs, the command register and the message table: at START, and after D3, which may have lost them.</summary>
+    public void Program()
+    {
+        for (int i = 0; i < PciRegion.BarCount; i++)
+        {
+            if (Function.Bars[i] is not { } bar) continue;
+            Configure(0x10 + (4 * i), 4, Addresses[i]);
+            if (bar.Kind == BarKind.Memory64) Configure(0x14 + (4 * i), 4, Addresses[i] >> 32);
+        }
+        Configure(0x3C, 1, Vector);
+        Configure(0x04, 2, 0x0007);
+        if (_messagesEnabled) ProgramMessages();
+    }
+
+    public void EnableMessages(bool enable)
+    {
+        _messagesEnabled = enable;
+        if (!IsPresent) return;
+        if (enable) ProgramMessages();
+        else Configure(Function.Interrupts.MsiX!.Offset + 2, 2, 0);
+    }
+
+    public void SetPower(uint state)
+    {
+        if (!IsPresent) return;
+        int capability = FindCapability(1);
+        // PMCSR: D0 is 0, D3 is 3; POWER_STATE counts from 1.
+        if (capability != 0) Configure(capability + 4, 2, state - 1);
+        if (state == 1) Program();
+    }
+
+    private void ProgramMessages()
+    {
+        int offset = Function.Interrupts.MsiX!.Offset;
+        uint table = (uint)Function.Read(PciRegion.Configuration, (ulong)(offset + 4), 4);
+        for (int i = 0; i < Messages; i++)
+        {
+            ulong entry = (table & ~7u) + (ulong)(16 * i);
+            int bar = (int)(table & 7);
+            Function.Write(bar, entry, 4, MessageAddress);
+            Function.Write(bar, entry + 4, 4, 0);
+            Function.Write(bar, entry + 8, 4, Vector);
+            Function.Write(bar, entry + 12, 4, 0);
+        }
+        Configure(offset + 2, 2, 0x8000);
+    }
+
+    private int FindCapability(byte id)
+    {
+        int at = (int)Function.Read(PciRegion.Configuration, 0x34, 1) & 0xFC;
+        for (int hops = 0; at != 0 && hops < 48; hops++)
+        {
+            if (Function.Read(PciRegion.Configuration, (ulong)at, 1) == id) return at;
+            at = (int)Function.Read(PciRegion.Configuration, (ulong)(at + 1), 1) & 0xFC;
+        }
+        return 0;
+    }
+
+    private void Configure(int offset, int size, ulong value) => Function.Write(PciRegion.Configuration, (ulong)offset, size, value & (ulong.MaxValue >> (64 - (8 * size))));
+}

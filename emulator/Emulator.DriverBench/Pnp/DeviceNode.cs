@@ -1,0 +1,184 @@
+using Emulator.DriverBench.Kernel;
+using Emulator.Pci;
+
+namespace Emulator.DriverBench.Pnp;
+
+/// <summary>One level of a device stack.</summary>
+/// <param name="Device">The DEVICE_OBJECT.</param>
+/// <param name="Driver">"AfterThought".</param>
+/// <param name="StackSize">How many stack locations a request to it needs.</param>
+public sealed record StackLevel(ulong Device, string Driver, int StackSize);
+
+/// <summary>A device on the bench's bus with its stack: the PnP manager's and the I/O manager's view. Requests start at the top.</summary>
+public sealed class DeviceNode
+{
+    private const int ListHeader = 20;
+    private readonly BenchMachine _machine;
+    private readonly BenchSlot _slot;
+
+    internal DeviceNode(BenchMachine machine, BenchSlot slot) => (_machine, _slot) = (machine, slot);
+
+    public PciFunction Function => _slot.Function;
+
+    /// <summary>The physical device object.</summary>
+    public ulong Pdo => _slot.Pdo;
+
+    /// <summary>The stack, topmost first.</summary>
+    public IReadOnlyList<StackLevel> Stack
+    {
+        get
+        {
+            (NtLayout layout, GuestMemory guest) = (_machine.Layout, _machine.Guest);
+            var levels = new List<StackLevel>();
+            for (ulong at = Pdo; at != 0; at = guest.Pointer(at + (ulong)layout.DeviceAttached))
+            {
+                ulong driver = guest.Pointer(at + (ulong)layout.DeviceDriver);
+                levels.Insert(0, new StackLevel(at, guest.UnicodeString(driver + (ulong)layout.DriverName)[@"\Driver\".Length..],
+                    guest.Byte(at + (ulong)layout.DeviceStackSize)));
+            }
+            return levels;
+        }
+    }
+
+    /// <summary>Calls AddDevice of each driver: the function driver first, then its upper filters.</summary>
+    /// <exception cref="DriverStatusException">One of them failed.</exception>
+    public void AddDevice(params ReadOnlySpan<LoadedDriver> drivers)
+    {
+        foreach (LoadedDriver driver in drivers)
+        {
+            uint status = (uint)_machine.Call(driver.AddDevice, driver.Object, Pdo);
+            if (!NtStatus.IsSuccess(status)) throw new DriverStatusException($"{driver.Name}: AddDevice failed with status 0x{status:x8}.", status);
+        }
+    }
+
+    /// <summary>Asks for capabilities, then starts with the resources of the model's BARs and its interrupts. Gives the final status.</summary>
+    public uint Start()
+    {
+        ulong capabilities = _machine.AllocateKernel(64, "DEVICE_CAPABILITIES");
+        _machine.Guest.SetU16(capabilities, 64);
+        _machine.Guest.SetU16(capabilities + 2, 1);
+        Pnp(Irp.QueryCapabilities, capabilities);
+        _machine.FreeKernel(capabilities, "DEVICE_CAPABILITIES");
+        ulong list = BuildResources();
+        uint status = Pnp(Irp.StartDevice, list, list);
+        _machine.FreeKernel(list, "CM_RESOURCE_LIST");
+        return status;
+    }
+
+    public uint QueryStop() => Pnp(Irp.QueryStop);
+    public uint CancelStop() => Pnp(Irp.CancelStop);
+    public uint Stop() => Pnp(Irp.Stop);
+    public uint QueryRemove() => Pnp(Irp.QueryRemove);
+    public uint CancelRemove() => Pnp(Irp.CancelRemove);
+    public uint Remove() => Pnp(Irp.Remove);
+
+    /// <summary>Pulls the card out, then tells the stack. Afterwards comes <see cref="Remove"/>.</summary>
+    public uint SurpriseRemove()
+    {
+        _slot.Pull();
+        return Pnp(Irp.SurpriseRemoval);
+    }
+
+    /// <summary>After <see cref="Remove"/>: the bus driver forgets the device.</summary>
+    public void Unplug()
+    {
+        foreach (StackLevel level in Stack.Where(l => l.Device != Pdo))
+        {
+            _machine.ReportAt(Rule.Leak, $"{level.Driver} leaves its device object in the stack", level.Device);
+        }
+        _machine.Bus.Forget(_slot);
+    }
+
+    /// <summary>A device power request: 1 is D0, 4 is D3.</summary>
+    public uint SetDevicePower(uint state) => Ended(_machine.Io.Send(Pdo, Irp.Power, Irp.SetPower, NtStatus.NotSupported, [0, 1, state]));
+
+    /// <summary>A system power request: 1 is S0, 4 is S3, 6 is S5. The stack's power policy owner turns it into a device one.</summary>
+    public uint SetSystemPower(uint state) => Ended(_machine.Io.Send(Pdo, Irp.Power, Irp.SetPower, NtStatus.NotSupported, [0, 0, state]));
+
+    /// <summary>Opens the device: a FILE_OBJECT, and CREATE.</summary>
+    /// <exception cref="DriverStatusException">It did not let itself be opened.</exception>
+    public BenchFile Open()
+    {
+        ulong file = _machine.AllocateKernel(_machine.Layout.FileSize, "FILE_OBJECT");
+        _machine.Guest.SetU16(file, 5);
+        _machine.Guest.SetU16(file + 2, (ushort)_machine.Layout.FileSize);
+        _machine.Guest.SetPointer(file + (ulong)_machine.Layout.FileDevice, Pdo);
+        uint status = Ended(_machine.Io.Send(Pdo, Irp.Create, 0, 0, [], file: file));
+        if (NtStatus.IsSuccess(status)) return new BenchFile(_machine, Pdo, file);
+        _machine.FreeKernel(file, "FILE_OBJECT");
+        throw new DriverStatusException($"CREATE failed with status 0x{status:x8}.", status);
+    }
+
+    private uint Pnp(byte minor, params ReadOnlySpan<ulong> parameters)
+        => Ended(_machine.Io.Send(Pdo, Irp.Pnp, minor, NtStatus.NotSupported, parameters));
+
+    private uint Ended(BenchRequest request)
+    {
+        if (!request.Wait()) throw _machine.Crash("a request of the PnP or power manager does not end");
+        return request.Status;
+    }
+
+    private ulong BuildResources()
+    {
+        (NtLayout layout, GuestMemory guest) = (_machine.Layout, _machine.Guest);
+        int bars = Function.Bars.Count(b => b is not null), interrupts = Math.Max(1, _slot.Messages);
+        ulong list = _machine.AllocateKernel(ListHeader + ((bars + interrupts) * layout.DescriptorSize), "CM_RESOURCE_LIST");
+        guest.SetU32(list, 1);
+        // PCIBus; version and revision 1.
+        guest.SetU32(list + 4, 5);
+        guest.SetU32(list + 12, 0x0001_0001);
+        guest.SetU32(list + 16, (uint)(bars + interrupts));
+        ulong at = list + ListHeader;
+        for (int i = 0; i < PciRegion.BarCount; i++)
+        {
+            if (Function.Bars[i] is not { } bar) continue;
+            // CmResourceTypePort 1, CmResourceTypeMemory 3; for the device alone.
+            guest.SetByte(at, bar.Kind == BarKind.Io ? (byte)1 : (byte)3);
+            guest.SetByte(at + 1, 1);
+            guest.SetU16(at + 2, (ushort)(bar.Kind == BarKind.Io ? 1 : 0));
+            guest.SetU64(at + 4, _slot.Addresses[i]);
+            guest.SetU32(at + 12, (uint)bar.Size);
+            at += (ulong)layout.DescriptorSize;
+        }
+        for (int i = 0; i < interrupts; i++)
+        {
+            // CmResourceTypeInterrupt; a line is shared and level-sensitive, a message latched.
+            bool message = _slot.Messages > 0;
+            guest.SetByte(at, 2);
+            guest.SetByte(at + 1, message ? (byte)1 : (byte)3);
+            guest.SetU16(at + 2, (ushort)(message ? 3 : 0));
+            guest.SetU32(at + 4, Irql.Device);
+            guest.SetU32(at + 8, _slot.Vector);
+            guest.SetPointer(at + 12, 1);
+            at += (ulong)layout.DescriptorSize;
+        }
+        return list;
+    }
+}
+
+/// <summary>An open device.</summary>
+public sealed class BenchFile
+{
+    private readonly BenchMachine _machine;
+    private readonly ulong _pdo;
+
+    internal BenchFile(BenchMachine machine, ulong pdo, ulong file) => (_machine, _pdo, Object) = (machine, pdo, file);
+
+    /// <summary>The FILE_OBJECT.</summary>
+    public ulong Object { get; }
+
+    public BenchRequest Read(int length) => _machine.Io.Send(_pdo, Irp.Read, 0, 0, [(uint)length], outputLength: length, file: Object);
+    public BenchRequest Write(ReadOnlySpan<byte> data) => _machine.Io.Send(_pdo, Irp.Write, 0, 0, [(uint)data.Length], data, file: Object);
+
+    /// <summary>A request of METHOD_BUFFERED.</summary>
+    public BenchRequest Control(uint code, ReadOnlySpan<byte> input = default, int outputLength = 0)
+        => _machine.Io.Send(_pdo, Irp.DeviceControl, 0, 0, [(uint)outputLength, (uint)input.Length, code], input, outputLength, Object);
+
+    /// <summary>CLEANUP and CLOSE.</summary>
+    public void Close()
+    {
+        _machine.Io.Send(_pdo, Irp.Cleanup, 0, 0, [], file: Object);
+        _machine.Io.Send(_pdo, Irp.Close, 0, 0, [], file: Object);
+        _machine.FreeKernel(Object, "FILE_OBJECT");
+    }
+}

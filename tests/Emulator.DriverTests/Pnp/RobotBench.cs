@@ -1,0 +1,55 @@
+using System.Reflection.PortableExecutable;
+using System.Runtime.InteropServices;
+using DeviceModels.Robot;
+using DeviceModels.Robot.Contoso;
+using DeviceModels.Robot.Proseware;
+using Emulator.DriverBench.Kernel;
+using Emulator.DriverBench.Pnp;
+using Emulator.DriverTests.GuestDrivers;
+
+namespace Emulator.DriverTests.Pnp;
+
+/// <summary>A robot in the bench with its pair and the filter, from the real binaries.</summary>
+internal sealed class RobotBench
+{
+    public const uint GetInfo = 0x0022_6000, GetStatistics = 0x0022_6018;
+    public const uint Drive = 1, Turn = 2, Wait = 7;
+
+    public RobotBench(Machine architecture, string robot, InterruptGrant interrupts = InterruptGrant.Messages)
+    {
+        Machine = new BenchMachine(architecture);
+        General = Load("GeneralRobot");
+        Specific = Load(robot);
+        Filter = Load("AfterThought");
+        var options = new RobotOptions
+        {
+            Arena = new ArenaOptions { Width = 3000, Height = 2000, Obstacles = [], Objects = [] },
+            Start = new PoseOptions { X = 1000, Y = 1000 },
+        };
+        Node = Machine.Plug(slot => robot == "ProsewareRobot" ? new ProsewareRobot(slot, options) : new ContosoRobot(slot, options), interrupts);
+        Node.AddDevice(Specific, Filter);
+    }
+
+    public BenchMachine Machine { get; }
+    public LoadedDriver General { get; }
+    public LoadedDriver Specific { get; }
+    public LoadedDriver Filter { get; }
+    public DeviceNode Node { get; }
+
+    public LoadedDriver Load(string name)
+        => Machine.Load(GuestDriverFiles.Open(Machine.Machine, $"{name}.sys"), GuestDriverFiles.Map(Machine.Machine, $"{name}.sys"));
+
+    /// <summary>ROBOT_COMMANDs.</summary>
+    public static byte[] Program(params (uint Opcode, int Argument0, int Argument1)[] commands)
+        => MemoryMarshal.AsBytes(commands.SelectMany((c, i) => new[] { c.Opcode, (uint)c.Argument0, (uint)c.Argument1, (uint)i }).ToArray().AsSpan()).ToArray();
+
+    public string FunctionName(ulong address) => Machine.Symbols.Describe(address);
+
+    /// <summary>Unplugs and unloads everything.</summary>
+    public void Unload()
+    {
+        Node.Unplug();
+        Machine.Unload(Filter);
+        Machine.Unload(Specific);
+    }
+}
