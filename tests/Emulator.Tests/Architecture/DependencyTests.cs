@@ -1,6 +1,7 @@
 using System.Reflection;
 using Emulator.Cli.Lab;
 using Emulator.Guests;
+using Emulator.Nt;
 using Emulator.Registers;
 using Emulator.Tracing;
 using Emulator.VfioUser.Server;
@@ -12,12 +13,12 @@ namespace Emulator.Tests.Architecture;
 public sealed class DependencyTests
 {
     private static readonly Assembly Core = typeof(RegisterBank).Assembly, VfioUser = typeof(DeviceServer).Assembly, Tracing = typeof(TraceReader).Assembly,
-        Guests = typeof(GuestSession).Assembly, Cli = typeof(LabFile).Assembly;
+        Guests = typeof(GuestSession).Assembly, Nt = typeof(NtLayout).Assembly, Cli = typeof(LabFile).Assembly;
 
     // Every model assembly that lies beside the program, whether somebody thought of it here or not.
     private static IEnumerable<Assembly> Models => Directory.GetFiles(AppContext.BaseDirectory, "DeviceModels.*.dll").Select(Assembly.LoadFrom);
 
-    private static IEnumerable<Assembly> All => [Core, VfioUser, Tracing, Guests, Cli, .. Models];
+    private static IEnumerable<Assembly> All => [Core, VfioUser, Tracing, Guests, Nt, Cli, .. Models];
 
     [TestCaseSource(nameof(Models))]
     public void A_model_knows_the_core_and_nothing_else_of_ours(Assembly model)
@@ -35,6 +36,9 @@ public sealed class DependencyTests
 
     [Test]
     public void The_guests_know_no_device() => Assert.That(OursIn(Guests), Is.SubsetOf(new[] { "Emulator.Core" }));
+
+    [Test]
+    public void The_NT_views_know_no_source_of_memory() => Assert.That(OursIn(Nt), Is.SubsetOf(new[] { "Emulator.Core" }));
 
     [Test]
     public void Only_the_command_line_uses_packages_and_only_those_for_a_command_line()
