@@ -91,7 +91,7 @@ public sealed record DriverObjectLayout(
 /// <param name="Size">Bytes of the members named here.</param>
 public sealed record DriverExtensionLayout(int DriverObject, int AddDevice, int Count, int ServiceKeyName, int Size);
 
-/// <summary>DEVICE_OBJECT: Type (3) at 0 and Size at 2, 16 bits each; ReferenceCount at 4; Flags, Characteristics and DeviceType have 32 bits, StackSize 8.</summary>
+/// <summary>DEVICE_OBJECT: Type (3) at 0 and Size at 2, 16 bits each; ReferenceCount at 4; Flags, Characteristics, DeviceType are 32 bits.</summary>
 /// <param name="Size">Of the structure; the Size it carries counts the driver's device extension, too.</param>
 public sealed record DeviceObjectLayout(
     int Size, int DriverObject, int NextDevice, int AttachedDevice, int CurrentIrp, int Flags, int Characteristics, int DeviceExtension, int DeviceType,

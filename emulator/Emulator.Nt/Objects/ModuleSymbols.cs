@@ -11,7 +11,8 @@ public sealed class ModuleSymbols : INtSymbols
     public ModuleSymbols(IEnumerable<LoadedModule> modules)
     {
         ArgumentNullException.ThrowIfNull(modules);
-        _modules = [.. modules.Where(m => m.Name is { Length: > 0 } && !m.Base.IsNull).Select(m => (m.Base.Value, m.Size, ModuleName(m.Name!))).OrderBy(m => m.Value)];
+        _modules = [.. modules.Where(m => m.Name is { Length: > 0 } && !m.Base.IsNull)
+            .Select(m => (m.Base.Value, m.Size, ModuleName(m.Name!))).OrderBy(m => m.Value)];
     }
 
     /// <summary>"parport" for "parport.sys"; "nt" for the kernel's files.</summary>

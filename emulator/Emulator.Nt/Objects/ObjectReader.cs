@@ -4,8 +4,9 @@ using System.Text;
 namespace Emulator.Nt.Objects;
 
 /// <summary>
-/// Reads NT's objects out of memory nobody vouches for. Each structure is copied once and only the copy is looked at; lists and trees are bounded and cycles end;
-/// nothing throws but an <see cref="INtMemory"/> that breaks its promise. What is not as NT leaves it becomes a finding.
+/// Reads NT's objects out of memory nobody vouches for. Each structure is copied once and only the copy is
+/// looked at; lists and trees are bounded and cycles end; nothing throws but an <see cref="INtMemory"/> that breaks its promise.
+/// What is not as NT leaves it becomes a finding.
 /// </summary>
 public sealed class ObjectReader
 {
@@ -186,8 +187,8 @@ public sealed class ObjectReader
     }
 
     /// <summary>
-    /// The modules of the list an entry is in, from that entry once around; any driver's DriverSection will do. The list's head is among the links and no module:
-    /// what has no page-aligned base is left out. At most <see cref="MostModules"/>.
+    /// The modules of the list an entry is in, from that entry once around; any driver's DriverSection will do. The list's head is among
+    /// the links and no module: what has no page-aligned base is left out. At most <see cref="MostModules"/>.
     /// </summary>
     public IReadOnlyList<LoadedModule> ReadModules(ulong entry, ICollection<NtFinding> findings)
     {
@@ -267,7 +268,8 @@ public sealed class ObjectReader
         NtAddress back = Pointer(bytes, layout.DeviceObject);
         ushort type = BinaryPrimitives.ReadUInt16LittleEndian(bytes);
         if (type == DeviceObjectExtensionLayout.Type && back.Value == device) return (Pointer(bytes, layout.AttachedTo), Pointer(bytes, layout.DeviceNode));
-        self.Report($"DeviceObjectExtension {extension} is none: Type is {type}, not {DeviceObjectExtensionLayout.Type}, or DeviceObject {back} is not the device");
+        self.Report($"DeviceObjectExtension {extension} is none: Type is {type}, not {DeviceObjectExtensionLayout.Type}, or " +
+            $"its DeviceObject {back} is not the device");
         return (AddressOf(0), AddressOf(0));
     }
 
@@ -360,7 +362,8 @@ public sealed class ObjectReader
         }
         if (upper.StackSize <= lower.StackSize)
         {
-            new Place("DEVICE_OBJECT", upper.Address, findings).Report($"StackSize {upper.StackSize} is not above the {lower.StackSize} of {lower.Address} below");
+            new Place("DEVICE_OBJECT", upper.Address, findings)
+                .Report($"StackSize {upper.StackSize} is not above the {lower.StackSize} of {lower.Address} below");
         }
     }
 

@@ -23,7 +23,8 @@ internal sealed record DriverHalves(string? Specific, string? SpecificBasis, IRe
         string?[] routines = [.. driver.MajorFunction.Select(e => e == shared?.Entry.Address && !shared.IsWholeTable ? null : Foreign(e))];
         IEnumerable<string> modules = routines.Concat([addDevice, unload, startIo]).OfType<string>().Distinct();
         return new DriverHalves(specific, basis,
-            [.. modules.Select(m => new GeneralHalf(m, addDevice == m, unload == m, startIo == m, [.. MajorFunctions.Names.Where((_, code) => routines[code] == m)]))],
+            [.. modules.Select(m => new GeneralHalf(m, addDevice == m, unload == m, startIo == m,
+                [.. MajorFunctions.Names.Where((_, code) => routines[code] == m)]))],
             shared);
 
         // The kernel lends functions to everybody; it is nobody's general half.

@@ -29,8 +29,8 @@ public sealed record DispatchRoutine(int Code, string Name, CodeAddress Entry);
 /// <param name="Devices">Null when not asked for.</param>
 /// <param name="Stacks">Null when not asked for.</param>
 public sealed record DriverListing(
-    NtAddress Address, string? Name, string? ServiceKeyName, CodeAddress DriverEntry, CodeAddress DriverStartIo, CodeAddress DriverUnload, CodeAddress AddDevice,
-    IReadOnlyList<DispatchRoutine>? DispatchRoutines, IReadOnlyList<NtAddress>? Devices, IReadOnlyList<DeviceStackListing>? Stacks,
+    NtAddress Address, string? Name, string? ServiceKeyName, CodeAddress DriverEntry, CodeAddress DriverStartIo, CodeAddress DriverUnload,
+    CodeAddress AddDevice, IReadOnlyList<DispatchRoutine>? DispatchRoutines, IReadOnlyList<NtAddress>? Devices, IReadOnlyList<DeviceStackListing>? Stacks,
     IReadOnlyList<NtFinding> Findings)
 {
     private const int DevicesPerLine = 4;
@@ -58,7 +58,11 @@ public sealed record DriverListing(
         if (Stacks is not null)
         {
             Line(text, $"Device Object stacks:");
-            foreach (DeviceStackListing stack in Stacks) Line(text, $"!devstack {stack.Levels.Single(l => l.IsCurrent).Device} :\n{stack.ToString().TrimEnd('\n')}");
+            foreach (DeviceStackListing stack in Stacks)
+            {
+                Line(text, $"!devstack {stack.Levels.Single(l => l.IsCurrent).Device} :");
+                text.Append(stack);
+            }
         }
         foreach (NtFinding finding in Findings) Line(text, $"*** {finding}");
         return text.ToString();

@@ -22,7 +22,7 @@ public sealed record GeneralHalf(string Module, bool HoldsAddDevice, bool HoldsU
 /// <param name="StackDepth">Levels of the whole stack.</param>
 public sealed record PairLevel(NtAddress Device, DeviceRole Role, int Levels, int StackDepth);
 
-/// <summary>The halves of a driver pair, by the rule that the driver NT loaded is the specific half and whoever owns its dispatch table is the general one.</summary>
+/// <summary>The halves of a driver pair, by the rule that NT loads the specific half, and the general one owns its dispatch table.</summary>
 /// <param name="Specific">The module whose DriverEntry NT called; null when not known.</param>
 /// <param name="SpecificBasis">The member that says so: DriverStart, DriverSection or DriverEntry.</param>
 /// <param name="General">Empty when the driver is no pair.</param>
@@ -50,12 +50,14 @@ public sealed record DriverPairListing(
         foreach (GeneralHalf half in General) Line(text, $"General half: {half.Module} holds {string.Join(", ", Held(half))}");
         if (DefaultEntry is not null)
         {
-            Line(text, $"{(DefaultEntry.IsWholeTable ? "Every entry" : "Default entry")}: {DefaultEntry.Entry}, {DefaultEntry.Count} of {DriverObjectLayout.MajorFunctionCount}");
+            string which = DefaultEntry.IsWholeTable ? "Every entry" : "Default entry";
+            Line(text, $"{which}: {DefaultEntry.Entry}, {DefaultEntry.Count} of {DriverObjectLayout.MajorFunctionCount}");
         }
         if (Levels.Count == 0) Line(text, $"The {What} has no device object.");
         foreach (PairLevel level in Levels)
         {
-            Line(text, $"The {What} takes {(level.Levels == 1 ? "one level" : $"{level.Levels} levels")} of the {level.StackDepth} in the stack of {level.Device}, its {StackRoles.NameOf(level.Role)}.");
+            string taken = level.Levels == 1 ? "one level" : $"{level.Levels} levels";
+            Line(text, $"The {What} takes {taken} of the {level.StackDepth} in the stack of {level.Device}, its {StackRoles.NameOf(level.Role)}.");
         }
         foreach (NtFinding finding in Findings) Line(text, $"*** {finding}");
         return text.ToString();
@@ -70,7 +72,8 @@ public sealed record DriverPairListing(
         if (half.HoldsStartIo) yield return "DriverStartIo";
         if (half.DispatchRoutines.Count > 0)
         {
-            yield return string.Create(CultureInfo.InvariantCulture, $"{half.DispatchRoutines.Count} dispatch routine{(half.DispatchRoutines.Count == 1 ? "" : "s")}");
+            string plural = half.DispatchRoutines.Count == 1 ? "" : "s";
+            yield return string.Create(CultureInfo.InvariantCulture, $"{half.DispatchRoutines.Count} dispatch routine{plural}");
         }
     }
 

@@ -45,7 +45,7 @@ public sealed class NtViewer
     }
 
     /// <summary>Finds a driver as people name it.</summary>
-    /// <param name="name">"parport", "parport.sys" or "\Driver\Parport", in any case, or the address of a DRIVER_OBJECT in hexadecimal ("fffffa80`048d9e70").</param>
+    /// <param name="name">"parport", "parport.sys" or "\Driver\Parport", in any case, or a hexadecimal address ("fffffa80`048d9e70").</param>
     /// <param name="driver">The driver.</param>
     /// <param name="problem">Otherwise one line: what was asked for and which drivers there are.</param>
     public bool TryFindDriver(string name, [NotNullWhen(true)] out DriverObject? driver, [NotNullWhen(false)] out string? problem)
@@ -58,7 +58,7 @@ public sealed class NtViewer
         if (driver is null && TryParseAddress(name, out ulong address)) driver = _reader.ReadDriver(address, new List<NtFinding>());
         problem = driver is not null ? null
             : drivers.Count == 0 ? $"There is no driver '{name}': no driver object is known."
-            : $"There is no driver '{name}'. Known are: {string.Join(", ", drivers.Select(d => d.Name is { Length: > 0 } full ? LastPart(full) : d.Address.ToString()))}.";
+            : $"There is no driver '{name}'. Known are: {string.Join(", ", drivers.Select(ShortName))}.";
         return driver is not null;
     }
 
@@ -95,7 +95,8 @@ public sealed class NtViewer
         DeviceNode? node = bottom.DeviceNode.IsNull ? null : _reader.ReadNode(bottom.DeviceNode.Value, findings);
         if (node is not null && node.PhysicalDeviceObject != bottom.Address)
         {
-            findings.Add(new NtFinding("DEVICE_NODE", node.Address, $"belongs to {bottom.Address}, but its PhysicalDeviceObject is {node.PhysicalDeviceObject}"));
+            findings.Add(new NtFinding("DEVICE_NODE", node.Address,
+                $"belongs to {bottom.Address}, but its PhysicalDeviceObject is {node.PhysicalDeviceObject}"));
         }
         DriverHalves?[] halves = [.. stack.Select(d => drivers[d.Driver] is { } driver ? HalvesOf(driver, findings) : null)];
         (int function, string? basis) = StackRoles.FindFunction(stack, [.. stack.Select(d => drivers[d.Driver])], halves, node);
@@ -161,6 +162,8 @@ public sealed class NtViewer
     private static ListedNode Listed(DeviceNode node, int depth)
         => new(node.Address, depth, node.PhysicalDeviceObject, node.InstancePath, node.ServiceName,
             node.State is { } state ? DeviceNodeStates.Describe(state) : null, node.PreviousState is { } previous ? DeviceNodeStates.Describe(previous) : null);
+
+    private static string ShortName(DriverObject driver) => driver.Name is { Length: > 0 } full ? LastPart(full) : driver.Address.ToString();
 
     private static string LastPart(string name) => name[(name.LastIndexOf('\\') + 1)..];
 

@@ -2,7 +2,7 @@ using Emulator.Nt.Objects;
 
 namespace Emulator.Nt.Views;
 
-/// <summary>Tells PDO, FDO and filters apart. NT knows the PDO by its device node; which driver is the function driver stands in the node's service name.</summary>
+/// <summary>Tells PDO, FDO and filters apart. The PDO has a device node, and its service name is the function driver.</summary>
 internal static class StackRoles
 {
     private const int None = -1;
@@ -21,7 +21,7 @@ internal static class StackRoles
         return index == function ? DeviceRole.Functional : function == None ? DeviceRole.Unknown : DeviceRole.Filter;
     }
 
-    /// <summary>The FDO's place in a stack, top first, and what says so; -1 and null when nothing does. The drivers and halves are those of the levels.</summary>
+    /// <summary>The FDO's place in a stack, top first, and what says so; -1 and null when nothing does.</summary>
     public static (int Index, string? Basis) FindFunction(
         IReadOnlyList<DeviceObject> stack, IReadOnlyList<DriverObject?> drivers, IReadOnlyList<DriverHalves?> halves, DeviceNode? node)
     {

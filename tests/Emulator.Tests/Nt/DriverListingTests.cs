@@ -124,7 +124,8 @@ internal sealed partial class DriverListingTests
             "IRP_MJ_CREATE", "IRP_MJ_CLOSE", "IRP_MJ_DEVICE_CONTROL", "IRP_MJ_INTERNAL_DEVICE_CONTROL", "IRP_MJ_POWER", "IRP_MJ_SYSTEM_CONTROL", "IRP_MJ_PNP",
         }));
         Assert.That(pair.IsOneLevel, Is.False, "it has no device yet");
-        Assert.That(pair.ToString(), Does.Contain("General half: ndis holds AddDevice, DriverUnload, 7 dispatch routines\n").And.Contain("The pair has no device object.\n"));
+        Assert.That(pair.ToString(), Does.Contain("General half: ndis holds AddDevice, DriverUnload, 7 dispatch routines\n")
+            .And.Contain("The pair has no device object.\n"));
     }
 
     [TestCase("netwlv64")]
@@ -149,7 +150,8 @@ internal sealed partial class DriverListingTests
 
     [Test]
     public void A_layout_for_other_pointers_is_refused()
-        => Assert.That(() => new NtViewer(new FakeNt(is64: true), NtLayout.X86, new FakeSymbols(), []), Throws.ArgumentException.With.Message.Contains("NT 5.2 x86"));
+        => Assert.That(() => new NtViewer(new FakeNt(is64: true), NtLayout.X86, new FakeSymbols(), []),
+            Throws.ArgumentException.With.Message.Contains("NT 5.2 x86"));
 
     // x86 shows the same with 8 digits.
     private static string Shortened(string listing) => LongAddress().Replace(listing, "$1");

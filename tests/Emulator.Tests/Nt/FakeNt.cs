@@ -71,7 +71,8 @@ internal sealed class FakeNt(bool is64) : INtMemory
         _nextText += (ulong)((bytes.Length + 15) & ~15);
     }
 
-    public ulong AddDriver(ulong address, string name, ulong start, ulong init = 0, ulong startIo = 0, ulong unload = 0, ulong addDevice = 0, params ulong[] entries)
+    public ulong AddDriver(
+        ulong address, string name, ulong start, ulong init = 0, ulong startIo = 0, ulong unload = 0, ulong addDevice = 0, params ulong[] entries)
     {
         Objects.Add(address);
         int size = Is64Bit ? 0x150 : 0xA8;
@@ -139,7 +140,8 @@ internal sealed class FakeNt(bool is64) : INtMemory
     {
         Objects.Add(address);
         Write(address, new byte[0x1A0]);
-        (int pdoAt, int pathAt, int serviceAt, int stateAt) = Is64Bit ? (0x20, 0x28, 0x38, 0x12C) : reactOs ? (0x98, 0xA4, 0xAC, 0x28) : (0x88, 0x94, 0x9C, 0x18);
+        (int pdoAt, int pathAt, int serviceAt, int stateAt) =
+            Is64Bit ? (0x20, 0x28, 0x38, 0x12C) : reactOs ? (0x98, 0xA4, 0xAC, 0x28) : (0x88, 0x94, 0x9C, 0x18);
         WritePointer(At(address, 0x10, 8), parent);
         WritePointer(address + (ulong)pdoAt, pdo);
         WriteText(address + (ulong)pathAt, path);

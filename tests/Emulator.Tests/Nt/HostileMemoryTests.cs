@@ -40,7 +40,8 @@ internal sealed class HostileMemoryTests
     {
         var intact = new RobotWorld(is64);
         Gen<ulong> address = Gen.Elements([.. intact.Memory.Objects]);
-        Gen<ulong> value = Gen.OneOf(address, Gen.Elements(0UL, 1UL, uint.MaxValue, ulong.MaxValue, 0x8000_0000_0000_0000), ArbMap.Default.GeneratorFor<ulong>());
+        Gen<ulong> value = Gen.OneOf(address, Gen.Elements(0UL, 1UL, uint.MaxValue, ulong.MaxValue, 0x8000_0000_0000_0000),
+            ArbMap.Default.GeneratorFor<ulong>());
         // Half the words hit where the structures' marks and pointers are.
         Gen<(ulong, ulong)> damage = address.SelectMany(a => Gen.Choose(0, 0x23f).Select(o => a + (ulong)(o & ~3))).Zip(value, (a, v) => (a, v));
         Check.One(Quick.WithMaxTest(50), Prop.ForAll(damage.NonEmptyListOf().ToArbitrary(), words =>
@@ -78,7 +79,8 @@ internal sealed class HostileMemoryTests
         world.Memory.WritePointer(world.Memory.At(world.Filter, 0x18, 0x10), world.Fdo);
         DeviceStackListing stack = world.Viewer.ShowStack(world.Fdo)!;
         Assert.That(stack.Levels, Has.Count.EqualTo(3));
-        Assert.That(stack.ToString(), Does.Contain($"*** DEVICE_OBJECT {new NtAddress(world.Fdo, is64)}: AttachedDevice runs into a circle at {new NtAddress(world.Fdo, is64)}\n"));
+        var fdo = new NtAddress(world.Fdo, is64);
+        Assert.That(stack.ToString(), Does.Contain($"*** DEVICE_OBJECT {fdo}: AttachedDevice runs into a circle at {fdo}\n"));
     }
 
     [Test]
