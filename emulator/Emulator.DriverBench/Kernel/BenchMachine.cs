@@ -197,9 +197,10 @@ public sealed class BenchMachine
     internal void ReportAt(Rule rule, string text, ulong address)
         => _findings.Add(new Finding(rule, text, address == 0 ? "" : Symbols.Describe(address), address));
 
-    internal BugCheckException Crash(string text)
+    internal BugCheckException Crash(string text) => Crash(text, _services.Caller != 0 ? _services.Caller : Cpu.State.Rip);
+
+    private BugCheckException Crash(string text, ulong at)
     {
-        ulong at = _services.Caller != 0 ? _services.Caller : Cpu.State.Rip;
         var finding = new Finding(Rule.Crash, text, Symbols.Describe(at), at);
         _findings.Add(finding);
         return new BugCheckException(finding);
@@ -215,7 +216,7 @@ public sealed class BenchMachine
     {
         int locks = Synchronization.LocksHeld;
         CallOutcome outcome = Cpu.Call(address, arguments);
-        if (!outcome.Returned) throw Crash(outcome.Run.ToString());
+        if (!outcome.Returned) throw Crash(outcome.Run.ToString(), outcome.Run.Address);
         if (CurrentIrql != irql)
         {
             ReportAt(Rule.Irql, $"returned at IRQL {CurrentIrql}, not at {irql}", address);
@@ -259,6 +260,7 @@ public sealed class BenchMachine
     {
         Memory.CheckLeaks(driver);
         Interrupts.CheckLeaks(driver.Image);
+        Io.CheckLeaks(driver);
         _drivers.Remove(driver);
         driver.FreeObjects();
         Symbols.RemoveModule(driver.Image.Base);
@@ -283,7 +285,9 @@ public sealed class BenchMachine
         }
 
         public override ulong ReadPort(Interpreter cpu, ushort port, int size)
-            => machine.Bus.FindPort(port) is { Slot.IsPresent: true } found ? found.Slot.Function.Read(found.Bar, found.Offset, size) : base.ReadPort(cpu, port, size);
+            => machine.Bus.FindPort(port) is { Slot.IsPresent: true } found
+                ? found.Slot.Function.Read(found.Bar, found.Offset, size)
+                : base.ReadPort(cpu, port, size);
 
         public override void WritePort(Interpreter cpu, ushort port, int size, ulong value)
         {

@@ -8,9 +8,9 @@ internal sealed class DmaServices(BenchMachine machine)
 {
     // DMA_OPERATIONS: Size, then 15 functions.
     private const int Operations = 15;
-    private readonly Dictionary<ulong, ulong> _adapters = [];
-    private readonly Dictionary<ulong, (MemoryRegion Region, ulong Physical, int Pages)> _buffers = [];
-    private readonly Dictionary<ulong, (MemoryRegion Region, ulong Length)> _mappings = [];
+    private readonly Dictionary<ulong, (ulong Pdo, ulong Owner)> _adapters = [];
+    private readonly Dictionary<ulong, Buffer> _buffers = [];
+    private readonly Dictionary<ulong, (MemoryRegion Region, ulong Length, BenchSlot Slot, ulong Owner)> _mappings = [];
 
     public void AddTo(NtServices nt)
     {
@@ -19,12 +19,17 @@ internal sealed class DmaServices(BenchMachine machine)
         nt.Add("MmGetSystemRoutineAddress", "p", Irql.Passive, a => nt.Find(machine.Guest.UnicodeString(a[0])) ?? 0);
         nt.Add("IoGetDmaAdapter", "ppp", Irql.Passive, a => CreateAdapter(a[0], a[2]));
         nt.Add("HalPutDmaAdapter", "p", Irql.Dispatch, a => PutAdapter(a[0]));
-        nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer((uint)a[1], a[2]));
+        nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer(a[0], (uint)a[1], a[2]));
         nt.Add("HalFreeCommonBuffer", "puqpb", Irql.Passive, a => FreeBuffer((uint)a[1], a[2], a[3]));
         nt.Add("HalUnsupportedDmaOperation", "p", Irql.High, _ => throw machine.Crash("a DMA operation that the bench lacks"));
         foreach ((string width, int size, char letter) in new[] { ("UCHAR", 1, 'b'), ("USHORT", 2, 'w'), ("ULONG", 4, 'u') })
         {
-            nt.Add($"READ_REGISTER_{width}", "p", Irql.High, a => size switch { 1 => machine.Guest.Byte(a[0]), 2 => machine.Guest.U16(a[0]), _ => machine.Guest.U32(a[0]) });
+            nt.Add($"READ_REGISTER_{width}", "p", Irql.High, a => size switch
+            {
+                1 => machine.Guest.Byte(a[0]),
+                2 => machine.Guest.U16(a[0]),
+                _ => machine.Guest.U32(a[0]),
+            });
             nt.Add($"WRITE_REGISTER_{width}", $"p{letter}", Irql.High, a =>
             {
                 if (size == 1) machine.Guest.SetByte(a[0], (byte)a[1]);
@@ -35,8 +40,22 @@ internal sealed class DmaServices(BenchMachine machine)
         }
     }
 
-    /// <summary>How many mappings, adapters and common buffers drivers hold.</summary>
-    public int Held => _mappings.Count + _adapters.Count + _buffers.Count;
+    /// <summary>The device was removed: mappings, adapters and common buffers of its are left behind.</summary>
+    public void CheckLeaks(BenchSlot slot)
+    {
+        foreach ((ulong at, (MemoryRegion Region, ulong Length, BenchSlot Slot, ulong Owner) mapping) in _mappings.Where(m => m.Value.Slot == slot))
+        {
+            machine.ReportAt(Rule.Leak, $"the device is removed with {mapping.Region.Name} mapped at 0x{at:x}", mapping.Owner);
+        }
+        foreach ((ulong at, (ulong Pdo, ulong Owner) adapter) in _adapters.Where(a => a.Value.Pdo == slot.Pdo))
+        {
+            machine.ReportAt(Rule.Leak, $"the device is removed with its DMA adapter 0x{at:x}", adapter.Owner);
+        }
+        foreach ((ulong at, Buffer buffer) in _buffers.Where(b => b.Value.Pdo == slot.Pdo))
+        {
+            machine.ReportAt(Rule.Leak, $"the device is removed with the common buffer at 0x{at:x}", buffer.Owner);
+        }
+    }
 
     private ulong Map(ulong physical, ulong length)
     {
@@ -47,14 +66,15 @@ internal sealed class DmaServices(BenchMachine machine)
         }
         ulong at = machine.IoSpace.Reserve(length);
         if (at == 0) return 0;
-        MemoryRegion region = machine.Space.MapMmio(at, length, new Window(found.Slot, found.Bar, found.Offset), $"BAR {found.Bar} of {found.Slot.Function.Identity}");
-        _mappings[at] = (region, length);
+        string name = $"BAR {found.Bar} of {found.Slot.Function.Identity}";
+        MemoryRegion region = machine.Space.MapMmio(at, length, new Window(found.Slot, found.Bar, found.Offset), name);
+        _mappings[at] = (region, length, found.Slot, machine.CallerAddress);
         return at;
     }
 
     private ulong Unmap(ulong at, ulong length)
     {
-        if (!_mappings.Remove(at, out (MemoryRegion Region, ulong Length) mapping))
+        if (!_mappings.Remove(at, out (MemoryRegion Region, ulong Length, BenchSlot Slot, ulong Owner) mapping))
         {
             machine.Report(Rule.Pool, $"MmUnmapIoSpace of 0x{at:x}, which is not mapped");
             return 0;
@@ -81,7 +101,7 @@ internal sealed class DmaServices(BenchMachine machine)
             guest.SetPointer(table + (ulong)(i * layout.Pointer), machine.AddressOf(name)!.Value);
         }
         if (registers != 0) guest.SetU32(registers, 64);
-        _adapters[adapter] = pdo;
+        _adapters[adapter] = (pdo, machine.CallerAddress);
         return adapter;
     }
 
@@ -92,22 +112,24 @@ internal sealed class DmaServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong AllocateBuffer(uint length, ulong logical)
+    private ulong AllocateBuffer(ulong adapter, uint length, ulong logical)
     {
+        if (!_adapters.TryGetValue(adapter, out (ulong Pdo, ulong Owner) owner)) throw machine.Crash($"AllocateCommonBuffer with 0x{adapter:x}, which is no adapter");
         int pages = (int)((length + AddressSpace.PageSize - 1) / AddressSpace.PageSize);
         ulong physical = pages == 0 ? 0 : machine.Ram.Allocate(pages);
         if (physical == 0) return 0;
         int bytes = pages * AddressSpace.PageSize;
         ulong at = machine.IoSpace.Reserve((ulong)bytes);
-        MemoryRegion region = machine.Space.MapRam(at, machine.Ram.Backing, (int)(physical - PhysicalMemory.Base), bytes, Protection.ReadWrite, "common buffer");
-        _buffers[at] = (region, physical, pages);
+        int offset = (int)(physical - PhysicalMemory.Base);
+        MemoryRegion region = machine.Space.MapRam(at, machine.Ram.Backing, offset, bytes, Protection.ReadWrite, "common buffer");
+        _buffers[at] = new Buffer(region, physical, pages, owner.Pdo, machine.CallerAddress);
         machine.Guest.SetU64(logical, physical);
         return at;
     }
 
     private ulong FreeBuffer(uint length, ulong logical, ulong at)
     {
-        if (!_buffers.Remove(at, out (MemoryRegion Region, ulong Physical, int Pages) buffer))
+        if (!_buffers.Remove(at, out Buffer? buffer))
         {
             machine.Report(Rule.Pool, $"FreeCommonBuffer of 0x{at:x}, which is none");
             return 0;
@@ -121,6 +143,8 @@ internal sealed class DmaServices(BenchMachine machine)
         machine.Ram.Free(buffer.Physical, buffer.Pages);
         return 0;
     }
+
+    private sealed record Buffer(MemoryRegion Region, ulong Physical, int Pages, ulong Pdo, ulong Owner);
 
     private sealed class Window(BenchSlot slot, int bar, ulong start) : IMmioHandler
     {

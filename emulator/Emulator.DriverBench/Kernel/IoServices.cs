@@ -1,6 +1,6 @@
 using Emulator.DriverBench.Cpu;
-using Emulator.DriverBench.Memory;
 using Emulator.DriverBench.Pnp;
+using Emulator.Pci;
 
 namespace Emulator.DriverBench.Kernel;
 
@@ -11,17 +11,24 @@ internal sealed class IoServices(BenchMachine machine)
     private readonly Dictionary<ulong, BenchRequest> _requests = [];
     private readonly HashSet<ulong> _ended = [];
     private readonly Dictionary<string, ulong> _names = new(StringComparer.OrdinalIgnoreCase);
-    private readonly Dictionary<string, string> _links = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, (string Target, ulong Owner)> _links = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<string> _interfaces = new(StringComparer.OrdinalIgnoreCase);
-
-    /// <summary>Requests that have not ended.</summary>
-    public IReadOnlyCollection<BenchRequest> Requests => _requests.Values;
-
-    /// <summary>The device interfaces that are enabled.</summary>
-    public IReadOnlyCollection<string> EnabledInterfaces => _interfaces;
 
     private NtLayout Layout => machine.Layout;
     private GuestMemory Guest => machine.Guest;
+
+    /// <summary>A driver goes: names it made and requests it holds are left behind.</summary>
+    public void CheckLeaks(LoadedDriver driver)
+    {
+        foreach ((string link, (string Target, ulong Owner) entry) in _links.Where(l => driver.Image.Contains(l.Value.Owner)))
+        {
+            machine.ReportAt(Rule.Leak, $"{driver.Name} is unloaded and leaves the symbolic link {link}", entry.Owner);
+        }
+        foreach (BenchRequest request in _requests.Values.Where(r => driver.Object != 0 && r.Drivers.Contains(driver.Object)))
+        {
+            machine.Report(Rule.Leak, $"{driver.Name} is unloaded and the IRP 0x{request.Address:x}, which it saw, has not ended");
+        }
+    }
 
     public void AddTo(NtServices nt)
     {
@@ -85,8 +92,8 @@ internal sealed class IoServices(BenchMachine machine)
         request.Returned = (uint)CallDriver(top, irp);
         if (request.Returned != NtStatus.Pending && !request.IsCompleted)
         {
-            machine.ReportAt(Rule.IrpCompletion, $"the dispatch routine of major {major}, minor {minor} returned 0x{request.Returned:x8} and the IRP is not completed",
-                Dispatch(top, major));
+            string text = $"the dispatch routine of major {major}, minor {minor} returned 0x{request.Returned:x8} and the IRP is not completed";
+            machine.ReportAt(Rule.IrpCompletion, text, Dispatch(top, major));
         }
         return request;
     }
@@ -139,7 +146,10 @@ internal sealed class IoServices(BenchMachine machine)
     {
         if (!_devices.TryGetValue(device, out Device? found)) throw machine.Crash($"IoDeleteDevice of 0x{device:x}, which is no device object");
         if (found.IsDeleted) throw machine.Crash($"IoDeleteDevice of 0x{device:x} a second time");
-        if (Guest.Pointer(DoeOf(device) + (ulong)Layout.DeviceExtensionAttachedTo) != 0) machine.Report(Rule.Leak, "a device object is deleted while attached to a stack");
+        if (Guest.Pointer(DoeOf(device) + (ulong)Layout.DeviceExtensionAttachedTo) != 0)
+        {
+            machine.Report(Rule.Leak, "a device object is deleted while attached to a stack");
+        }
         found.IsDeleted = true;
         _names.Remove(found.Name);
         ulong driver = Guest.Pointer(device + (ulong)Layout.DeviceDriver), link = driver + (ulong)Layout.DriverDevice;
@@ -148,8 +158,6 @@ internal sealed class IoServices(BenchMachine machine)
         FreeWhenAlone(device, found);
         return 0;
     }
-
-    public bool Exists(ulong device) => _devices.TryGetValue(device, out Device? found) && !found.IsDeleted;
 
     private ulong DoeOf(ulong device) => Guest.Pointer(device + (ulong)Layout.DeviceObjectExtension);
 
@@ -182,12 +190,13 @@ internal sealed class IoServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong CreateLink(string link, string target) => _links.TryAdd(link, target) ? NtStatus.Success : NtStatus.ObjectNameCollision;
+    private ulong CreateLink(string link, string target) => _links.TryAdd(link, (target, machine.CallerAddress)) ? NtStatus.Success : NtStatus.ObjectNameCollision;
 
     private ulong RegisterInterface(ulong pdo, ulong guid, ulong target)
     {
         if (machine.Bus.SlotOfPdo(pdo) is not { } slot) return NtStatus.InvalidDeviceRequest;
-        string text = $@"\??\PCI#VEN_{slot.Function.Identity.Vendor:X4}&DEV_{slot.Function.Identity.Device:X4}#{slot.Index}#{new Guid(Guest.Bytes(guid, 16)):B}";
+        PciIdentity identity = slot.Function.Identity;
+        string text = $@"\??\PCI#VEN_{identity.Vendor:X4}&DEV_{identity.Device:X4}#{slot.Index}#{new Guid(Guest.Bytes(guid, 16)):B}";
         ulong buffer = machine.Memory.Allocate(0, (ulong)((text.Length * 2) + 2), 0x66496F49);
         if (buffer == 0) return NtStatus.InsufficientResources;
         Guest.SetUnicodeString(target, buffer, text);
@@ -195,7 +204,10 @@ internal sealed class IoServices(BenchMachine machine)
     }
 
     private ulong SetInterface(string name, bool enable)
-        => enable ? (_interfaces.Add(name) ? NtStatus.Success : NtStatus.ObjectNameCollision) : (_interfaces.Remove(name) ? NtStatus.Success : NtStatus.ObjectNameNotFound);
+    {
+        if (enable) return _interfaces.Add(name) ? NtStatus.Success : NtStatus.ObjectNameCollision;
+        return _interfaces.Remove(name) ? NtStatus.Success : NtStatus.ObjectNameNotFound;
+    }
 
     private ulong Dispatch(ulong device, byte major)
         => Guest.Pointer(Guest.Pointer(device + (ulong)Layout.DeviceDriver) + (ulong)(Layout.DriverMajor + (major * Layout.Pointer)));
@@ -211,7 +223,7 @@ internal sealed class IoServices(BenchMachine machine)
         Guest.SetPointer(location + (ulong)Layout.StackDevice, device);
         byte major = Guest.Byte(location);
         if (major >= NtLayout.MajorFunctions) throw machine.Crash($"an IRP with major function {major}");
-        request.Visit(device);
+        request.Visit(device, Guest.Pointer(device + (ulong)Layout.DeviceDriver));
         ulong routine = Dispatch(device, major);
         uint status = (uint)machine.Call(routine, device, irp);
         // SL_PENDING_RETURNED.
@@ -340,7 +352,13 @@ public sealed class BenchRequest
     /// <summary>Lets the machine run until it has ended; the limit is virtual time in nanoseconds.</summary>
     public bool Wait(long limit = 60_000_000_000) => _machine.RunUntil(() => IsCompleted, limit);
 
-    internal void Visit(ulong device) => _visited.Add(device);
+    internal HashSet<ulong> Drivers { get; } = [];
+
+    internal void Visit(ulong device, ulong driver)
+    {
+        _visited.Add(device);
+        Drivers.Add(driver);
+    }
 
     internal void End()
     {

@@ -39,7 +39,8 @@ public sealed class LoadedDriver
     {
         get
         {
-            for (ulong at = Object == 0 ? 0 : Field(_machine.Layout.DriverDevice); at != 0; at = _machine.Guest.Pointer(at + (ulong)_machine.Layout.DeviceNext)) yield return at;
+            ulong at = Field(_machine.Layout.DriverDevice);
+            for (; at != 0; at = _machine.Guest.Pointer(at + (ulong)_machine.Layout.DeviceNext)) yield return at;
         }
     }
 

@@ -34,7 +34,9 @@ internal sealed class MemoryServices(BenchMachine machine)
         // PagedPool is 1; the other bits choose flavours.
         if ((type & 1) != 0 && machine.CurrentIrql >= Irql.Dispatch) machine.Report(Rule.Irql, $"paged pool asked for at IRQL {machine.CurrentIrql}");
         if (size == 0) machine.Report(Rule.Pool, "an allocation of 0 bytes");
-        if (machine.Kernel.AllocateBlock(size, machine.Is64Bit ? 16u : 8u, $"pool '{TagText(tag)}', {size} bytes", guardBefore: false, out ulong address) is not { } region) return 0;
+        uint alignment = machine.Is64Bit ? 16u : 8u;
+        string name = $"pool '{TagText(tag)}', {size} bytes";
+        if (machine.Kernel.AllocateBlock(size, alignment, name, guardBefore: false, out ulong address) is not { } region) return 0;
         var bytes = new byte[region.End - region.Address];
         _fill.NextBytes(bytes);
         bytes.AsSpan((int)(address + size - region.Address)).Fill(0xBD);

@@ -33,7 +33,8 @@ internal sealed class SynchronizationServices(BenchMachine machine)
     {
         foreach (ulong at in _removeLocks.Keys.Where(at => at - start < length).ToList())
         {
-            if (_removeLocks[at].Tags.Count > 0) machine.Report(Rule.RemoveLock, $"the device goes while its remove lock is held {_removeLocks[at].Tags.Count} times");
+            int held = _removeLocks[at].Tags.Count;
+            if (held > 0) machine.Report(Rule.RemoveLock, $"the device goes while its remove lock is held {held} times");
             _removeLocks.Remove(at);
         }
         foreach (ulong at in _spinLocks.Keys.Where(at => at - start < length).ToList())
@@ -61,7 +62,10 @@ internal sealed class SynchronizationServices(BenchMachine machine)
     private ulong Acquire(ulong at)
     {
         byte old = machine.CurrentIrql;
-        if (_spinLocks.TryGetValue(at, out ulong holder)) throw machine.Crash($"the spin lock at 0x{at:x} is taken twice, first by {machine.Symbols.Describe(holder)}");
+        if (_spinLocks.TryGetValue(at, out ulong holder))
+        {
+            throw machine.Crash($"the spin lock at 0x{at:x} is taken twice, first by {machine.Symbols.Describe(holder)}");
+        }
         _spinLocks.Add(at, machine.CallerAddress);
         machine.Guest.SetPointer(at, 1);
         machine.CurrentIrql = Irql.Dispatch;

@@ -139,5 +139,6 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
         return 0;
     }
 
-    private void Configure(int offset, int size, ulong value) => Function.Write(PciRegion.Configuration, (ulong)offset, size, value & (ulong.MaxValue >> (64 - (8 * size))));
+    private void Configure(int offset, int size, ulong value)
+        => Function.Write(PciRegion.Configuration, (ulong)offset, size, value & (ulong.MaxValue >> (64 - (8 * size))));
 }

@@ -15,29 +15,45 @@ internal sealed class RobotBench
     public const uint GetInfo = 0x0022_6000, GetStatistics = 0x0022_6018;
     public const uint Drive = 1, Turn = 2, Wait = 7;
 
+    private readonly string _robot;
+
     public RobotBench(Machine architecture, string robot, InterruptGrant interrupts = InterruptGrant.Messages)
     {
         Machine = new BenchMachine(architecture);
         General = Load("GeneralRobot");
         Specific = Load(robot);
         Filter = Load("AfterThought");
-        var options = new RobotOptions
-        {
-            Arena = new ArenaOptions { Width = 3000, Height = 2000, Obstacles = [], Objects = [] },
-            Start = new PoseOptions { X = 1000, Y = 1000 },
-        };
-        Node = Machine.Plug(slot => robot == "ProsewareRobot" ? new ProsewareRobot(slot, options) : new ContosoRobot(slot, options), interrupts);
-        Node.AddDevice(Specific, Filter);
+        _robot = robot;
+        Node = Plug(interrupts);
     }
 
     public BenchMachine Machine { get; }
     public LoadedDriver General { get; }
     public LoadedDriver Specific { get; }
     public LoadedDriver Filter { get; }
-    public DeviceNode Node { get; }
+    public DeviceNode Node { get; private set; }
 
     public LoadedDriver Load(string name)
         => Machine.Load(GuestDriverFiles.Open(Machine.Machine, $"{name}.sys"), GuestDriverFiles.Map(Machine.Machine, $"{name}.sys"));
+
+    /// <summary>Forgets the device, which was removed, and plugs another in.</summary>
+    public void PlugAgain(InterruptGrant interrupts)
+    {
+        Node.Unplug();
+        Node = Plug(interrupts);
+    }
+
+    private DeviceNode Plug(InterruptGrant interrupts)
+    {
+        var options = new RobotOptions
+        {
+            Arena = new ArenaOptions { Width = 3000, Height = 2000, Obstacles = [], Objects = [] },
+            Start = new PoseOptions { X = 1000, Y = 1000 },
+        };
+        DeviceNode node = Machine.Plug(slot => _robot == "ProsewareRobot" ? new ProsewareRobot(slot, options) : new ContosoRobot(slot, options), interrupts);
+        node.AddDevice(Specific, Filter);
+        return node;
+    }
 
     /// <summary>ROBOT_COMMANDs.</summary>
     public static byte[] Program(params (uint Opcode, int Argument0, int Argument1)[] commands)

@@ -141,7 +141,9 @@ internal sealed class RobotPairTests(Machine architecture, string robot)
     {
         RobotBench bench = Started(interrupts);
         BenchFile file = bench.Node.Open();
-        BenchRequest read = file.Read(64), write = file.Write(RobotBench.Program((RobotBench.Drive, 500, 100))), next = file.Write(RobotBench.Program((RobotBench.Wait, 50, 0)));
+        BenchRequest read = file.Read(64);
+        BenchRequest write = file.Write(RobotBench.Program((RobotBench.Drive, 500, 100)));
+        BenchRequest next = file.Write(RobotBench.Program((RobotBench.Wait, 50, 0)));
         bench.Machine.Advance(20_000_000);
         Assert.That(bench.Node.SurpriseRemove(), Is.EqualTo(Success));
         Assert.That(new[] { read.Status, write.Status, next.Status }, Is.All.EqualTo(NtStatus.NoSuchDevice));
