@@ -114,7 +114,10 @@ internal sealed class DmaServices(BenchMachine machine)
 
     private ulong AllocateBuffer(ulong adapter, uint length, ulong logical)
     {
-        if (!_adapters.TryGetValue(adapter, out (ulong Pdo, ulong Owner) owner)) throw machine.Crash($"AllocateCommonBuffer with 0x{adapter:x}, which is no adapter");
+        if (!_adapters.TryGetValue(adapter, out (ulong Pdo, ulong Owner) owner))
+        {
+            throw machine.Crash($"AllocateCommonBuffer with 0x{adapter:x}, which is no adapter");
+        }
         int pages = (int)((length + AddressSpace.PageSize - 1) / AddressSpace.PageSize);
         ulong physical = pages == 0 ? 0 : machine.Ram.Allocate(pages);
         if (physical == 0) return 0;

@@ -190,7 +190,8 @@ internal sealed class IoServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong CreateLink(string link, string target) => _links.TryAdd(link, (target, machine.CallerAddress)) ? NtStatus.Success : NtStatus.ObjectNameCollision;
+    private ulong CreateLink(string link, string target)
+        => _links.TryAdd(link, (target, machine.CallerAddress)) ? NtStatus.Success : NtStatus.ObjectNameCollision;
 
     private ulong RegisterInterface(ulong pdo, ulong guid, ulong target)
     {

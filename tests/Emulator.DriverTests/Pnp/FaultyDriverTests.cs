@@ -23,7 +23,8 @@ internal sealed class FaultyDriverTests(Machine architecture)
         string target = architecture == Machine.Amd64 ? "x86_64-w64-mingw32" : "i686-w64-mingw32";
         string[] flags = architecture == Machine.Amd64 ? ["-D_AMD64_", "-DAMD64"] : ["-D_X86_", "-mno-sse", "-mno-mmx"];
         string path = Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "faulty.c", $"faulty-{architecture}", "-O2",
-            [.. flags, "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wno-multichar", "-isystem", $"/usr/{target}/include/ddk", "-lntoskrnl", "-lhal"]);
+            [.. flags, "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wno-multichar",
+             "-isystem", $"/usr/{target}/include/ddk", "-lntoskrnl", "-lhal"]);
         PeImage image = PeImage.Open(path);
         _machine = new BenchMachine(architecture);
         _driver = _machine.Load(image, LinkerMap.Parse(File.ReadAllText(Path.ChangeExtension(path, ".map")), image));
@@ -103,7 +104,8 @@ internal sealed class FaultyDriverTests(Machine architecture)
     {
         _node.Unplug();
         _machine.Unload(_driver);
-        Assert.That(_machine.Findings.Select(f => f.Text), Has.Some.Contains("leaves its device object in the stack").And.Some.Contains("leaves the device object"));
+        Assert.That(_machine.Findings.Select(f => f.Text),
+            Has.Some.Contains("leaves its device object in the stack").And.Some.Contains("leaves the device object"));
     }
 
     private void Control(int fault)

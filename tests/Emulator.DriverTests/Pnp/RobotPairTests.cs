@@ -1,7 +1,11 @@
 using System.Buffers.Binary;
 using System.Reflection.PortableExecutable;
+using DeviceModels.Robot.Contoso;
+using DeviceModels.Robot.Proseware;
 using Emulator.DriverBench.Kernel;
+using Emulator.DriverBench.Pe;
 using Emulator.DriverBench.Pnp;
+using Emulator.DriverTests.GuestDrivers;
 
 namespace Emulator.DriverTests.Pnp;
 
@@ -45,6 +49,33 @@ internal sealed class RobotPairTests(Machine architecture, string robot)
         var bench = new RobotBench(architecture, robot);
         Assert.That(bench.Node.Stack.Select(l => (l.Driver, l.StackSize)), Is.EqualTo(new[] { ("AfterThought", 3), (robot, 2), ("pci", 1) }));
         Assert.That(bench.Specific.Devices, Is.EqualTo(new[] { bench.Node.Stack[1].Device }));
+    }
+
+    [Test]
+    public void Without_the_general_half_the_specific_one_is_not_loaded()
+    {
+        var machine = new BenchMachine(architecture);
+        Assert.That(() => machine.Load(GuestDriverFiles.Open(architecture, $"{robot}.sys")),
+            Throws.TypeOf<PeException>().With.Message.Contains("GeneralRobot.sys!GeneralRobotInit"));
+        Assert.That(machine.Drivers, Is.Empty);
+    }
+
+    [Test]
+    public void Both_companies_robots_share_one_general_driver()
+    {
+        RobotBench bench = Started(InterruptGrant.Messages);
+        bool proseware = robot == "ProsewareRobot";
+        LoadedDriver other = bench.Load(proseware ? "ContosoRobot" : "ProsewareRobot");
+        DeviceNode node = bench.Machine.Plug(slot => proseware ? new ContosoRobot(slot) : new ProsewareRobot(slot), InterruptGrant.Line);
+        node.AddDevice(other, bench.Filter);
+        Assert.That(node.Start(), Is.EqualTo(Success));
+        Assert.That(node.Stack.Select(l => l.Driver), Is.EqualTo(new[] { "AfterThought", other.Name, "pci" }));
+        Assert.That(other.AddDevice, Is.EqualTo(bench.Specific.AddDevice));
+        Assert.That(node.Remove(), Is.EqualTo(Success));
+        node.Unplug();
+        bench.Machine.Unload(other);
+        Assert.That(bench.Machine.Drivers, Does.Contain(bench.General), "the first pair still uses it");
+        End(bench);
     }
 
     [Test]
