@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Reflection.PortableExecutable;
-using System.Runtime.CompilerServices;
 using Emulator.DriverBench.Pe;
 
 namespace Emulator.DriverTests.GuestDrivers;
@@ -30,8 +29,15 @@ internal static class GuestDriverFiles
 
     public static string PathOf(Machine machine, string name) => Path.Combine(Folder, machine == Machine.Amd64 ? "x64" : "x86", name);
 
-    /// <summary>The repository's own folder.</summary>
-    public static string Repository([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", ".."));
+    /// <summary>The repository's own folder. Found from where the tests run: a deterministic build does not know where its sources were.</summary>
+    public static string Repository()
+    {
+        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            if (File.Exists(Path.Combine(folder, "Emulator.sln"))) return folder;
+        }
+        throw new InvalidOperationException("The tests run from a checkout.");
+    }
 
     private static (string? Folder, string? WhyNot) Build()
     {

@@ -25,9 +25,15 @@ internal sealed class RobotPairTests(Machine architecture, string robot)
         var bench = new RobotBench(architecture, robot);
         var expected = new Dictionary<int, string>
         {
-            [Irp.Create] = "RobotDispatchCreate", [Irp.Close] = "RobotDispatchClose", [Irp.Read] = "RobotDispatchRead", [Irp.Write] = "RobotDispatchWrite",
-            [Irp.DeviceControl] = "RobotDispatchDeviceControl", [Irp.InternalDeviceControl] = "RobotDispatchInternalDeviceControl",
-            [Irp.Cleanup] = "RobotDispatchCleanup", [Irp.Power] = "RobotDispatchPower", [Irp.SystemControl] = "RobotDispatchSystemControl",
+            [Irp.Create] = "RobotDispatchCreate",
+            [Irp.Close] = "RobotDispatchClose",
+            [Irp.Read] = "RobotDispatchRead",
+            [Irp.Write] = "RobotDispatchWrite",
+            [Irp.DeviceControl] = "RobotDispatchDeviceControl",
+            [Irp.InternalDeviceControl] = "RobotDispatchInternalDeviceControl",
+            [Irp.Cleanup] = "RobotDispatchCleanup",
+            [Irp.Power] = "RobotDispatchPower",
+            [Irp.SystemControl] = "RobotDispatchSystemControl",
             [Irp.Pnp] = "RobotDispatchPnp",
         };
         LoadedDriver driver = bench.Specific;
