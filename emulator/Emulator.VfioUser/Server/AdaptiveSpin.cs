@@ -8,10 +8,10 @@ namespace Emulator.VfioUser.Server;
 /// <param name="limit">How long one look may take, in nanoseconds; 0 for never.</param>
 internal sealed class AdaptiveSpin(long limit)
 {
-    private const int FewestGaps = 16, MostGaps = 8192, Forgiven = 1024;
+    private const int FewestGaps = 16, MostGaps = 8192, Forgiven = 32;
 
     // What waking up adds to the gap that a sleeper sees.
-    private const long WakeUp = 15_000;
+    private const long WakeUp = 60_000;
 
     private int _needed = FewestGaps, _shortGaps, _found;
 

@@ -25,7 +25,7 @@ public sealed record DeviceServerOptions
     public int SpinMicroseconds { get; init; } = DefaultSpinMicroseconds;
 
     /// <summary>What <see cref="SpinMicroseconds"/> is when nobody says otherwise.</summary>
-    public static int DefaultSpinMicroseconds { get; } = Environment.ProcessorCount > 1 ? 20 : 0;
+    public static int DefaultSpinMicroseconds { get; } = Environment.ProcessorCount > 1 ? 50 : 0;
 
     /// <summary>Whether a client that proposes a twin socket for DMA messages gets one.</summary>
     public bool OfferTwinSocket { get; init; } = true;
