@@ -7,8 +7,7 @@ results=out/test-results
 rm -rf "$results"
 
 # Compilers and signing tools for Windows binaries, and a second compiler of Linux: the drivers are built with them, and the driver bench
-# compared with what they make. Without them those
-# tests are skipped, each saying what is missing.
+# compared with what they make. Without them those tests are skipped, each saying what is missing.
 . qemu-config/common.sh
 (ensure_packages x86_64-w64-mingw32-gcc:gcc-mingw-w64-x86-64 i686-w64-mingw32-gcc:gcc-mingw-w64-i686 \
     osslsigncode:osslsigncode genisoimage:genisoimage openssl:openssl clang:clang) ||
