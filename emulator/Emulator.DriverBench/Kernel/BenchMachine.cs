@@ -15,6 +15,7 @@ namespace Emulator.DriverBench.Kernel;
 public sealed class BenchMachine
 {
     private const long LongestWait = 600_000_000_000;
+    private readonly HostModules _modules;
     private readonly NtServices _services;
     private readonly List<LoadedDriver> _drivers = [];
     private readonly Queue<Action> _work = [];
@@ -30,15 +31,10 @@ public sealed class BenchMachine
         Layout = new NtLayout(Is64Bit);
         Space = new AddressSpace(Is64Bit ? AddressWidth.Bits64 : AddressWidth.Bits32);
         ulong nt = Is64Bit ? 0xFFFF_F800_0000_0000 : 0x8040_0000;
-        _services = new NtServices(this, nt);
-        Cpu = new Interpreter(Space, Is64Bit ? CpuMode.X64 : CpuMode.X86, _services, new Platform(this), Symbols);
-        Cpu.AddHostRange(nt, NtServices.Length);
-        Symbols.AddModule("nt", nt, NtServices.Length);
-        ulong pci = nt + 0x10_0000;
-        var bus = new NtServices(this, pci);
-        _services.Next = bus;
-        Cpu.AddHostRange(pci, NtServices.Length);
-        Symbols.AddModule("pci", pci, NtServices.Length);
+        _modules = new HostModules(this, nt);
+        Cpu = new Interpreter(Space, Is64Bit ? CpuMode.X64 : CpuMode.X86, _modules, new Platform(this), Symbols);
+        _services = _modules.Add("nt", "ntoskrnl.exe", "HAL.dll");
+        NtServices bus = _modules.Add("pci");
         _images = Range(0xFFFF_F880_0000_0000, 0xF000_0000, 0x0400_0000);
         Kernel = Range(0xFFFF_FA80_0000_0000, 0x8100_0000, 0x1000_0000);
         IoSpace = Range(0xFFFF_F900_0000_0000, 0xA000_0000, 0x1000_0000);
@@ -57,7 +53,7 @@ public sealed class BenchMachine
         Dma.AddTo(_services);
         Bus = new PciBusDriver(this);
         Bus.AddTo(bus);
-        Bus.Initialize(pci, bus);
+        Bus.Initialize(bus);
     }
 
     public Machine Machine { get; }
@@ -190,14 +186,14 @@ public sealed class BenchMachine
 
     internal void Report(Rule rule, string text)
     {
-        ulong at = _services.Caller;
+        ulong at = CallerAddress;
         _findings.Add(new Finding(rule, text, at == 0 ? "" : Symbols.Describe(at), at));
     }
 
     internal void ReportAt(Rule rule, string text, ulong address)
         => _findings.Add(new Finding(rule, text, address == 0 ? "" : Symbols.Describe(address), address));
 
-    internal BugCheckException Crash(string text) => Crash(text, _services.Caller != 0 ? _services.Caller : Cpu.State.Rip);
+    internal BugCheckException Crash(string text) => Crash(text, CallerAddress != 0 ? CallerAddress : Cpu.State.Rip);
 
     private BugCheckException Crash(string text, ulong at)
     {
@@ -228,8 +224,8 @@ public sealed class BenchMachine
         return outcome.Value;
     }
 
-    /// <summary>Where a driver that called NT goes on; 0 when none is calling.</summary>
-    internal ulong CallerAddress => _services.Caller;
+    /// <summary>Where a driver that called NT or another module of the bench goes on; 0 when none is calling.</summary>
+    internal ulong CallerAddress => _modules.Caller;
 
     /// <summary>Memory of NT's own, not the driver's.</summary>
     internal ulong AllocateKernel(int size, string name)
@@ -245,11 +241,8 @@ public sealed class BenchMachine
 
     private ulong? Resolve(PeImport import, HashSet<LoadedDriver> used)
     {
+        if (_modules.TryResolve(import, out ulong? function)) return function;
         if (import.Name is not { } name) return null;
-        if (import.Module.Equals("ntoskrnl.exe", StringComparison.OrdinalIgnoreCase) || import.Module.Equals("HAL.dll", StringComparison.OrdinalIgnoreCase))
-        {
-            return _services.Find(name);
-        }
         LoadedDriver? driver = _drivers.Find(d => d.Image.Image.Name.Equals(import.Module, StringComparison.OrdinalIgnoreCase));
         if (driver?.Image.AddressOf(name) is not { } address) return null;
         used.Add(driver);

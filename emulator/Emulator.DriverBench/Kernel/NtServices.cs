@@ -5,8 +5,8 @@ namespace Emulator.DriverBench.Kernel;
 /// <summary>One function of NT: takes its arguments (64-bit ones in one piece on x86, too), gives its result.</summary>
 internal delegate ulong NtFunction(ulong[] arguments);
 
-/// <summary>The functions that the bench offers as ntoskrnl.exe and HAL.dll, each at an address that leads back here.</summary>
-internal sealed class NtServices : IHostCalls
+/// <summary>The functions of one module that the bench has in place of a file, such as ntoskrnl.exe, each at an address that leads back here.</summary>
+internal sealed class NtServices
 {
     private const int Spacing = 16;
     private readonly BenchMachine _machine;
@@ -14,16 +14,18 @@ internal sealed class NtServices : IHostCalls
     private readonly List<Service> _services = [];
     private readonly Dictionary<string, int> _byName = new(StringComparer.Ordinal);
 
-    public NtServices(BenchMachine machine, ulong address) => (_machine, _base) = (machine, address);
+    /// <param name="files">What drivers import the functions from: "ntoskrnl.exe". None when drivers cannot.</param>
+    public NtServices(BenchMachine machine, ulong address, string name, IReadOnlyList<string> files)
+        => (_machine, _base, Name, Files) = (machine, address, name, files);
 
     /// <summary>How long the range may grow, in bytes.</summary>
     public const ulong Length = 0x4000;
 
-    /// <summary>Who answers calls outside this range.</summary>
-    public NtServices? Next { get; set; }
+    public string Name { get; }
+    public IReadOnlyList<string> Files { get; }
+    public ulong Base => _base;
 
-    /// <summary>The call being answered: behind it the driver goes on. 0 outside.</summary>
-    public ulong Caller { get; private set; }
+    public bool Contains(ulong address) => address - _base < Length;
 
     public void Add(string name, string parameters, byte highestIrql, NtFunction function, CallConvention convention = CallConvention.StdCall)
     {
@@ -36,15 +38,8 @@ internal sealed class NtServices : IHostCalls
 
     public void Invoke(ref CallFrame frame)
     {
-        if (frame.Address - _base >= Length && Next is { } next)
-        {
-            next.Invoke(ref frame);
-            return;
-        }
-        ulong outer = Caller;
-        Caller = frame.ReturnAddress;
         int index = (int)((frame.Address - _base) / Spacing);
-        if (index >= _services.Count || (frame.Address - _base) % Spacing != 0) throw _machine.Crash($"a call into the middle of NT, 0x{frame.Address:x}");
+        if (index >= _services.Count || (frame.Address - _base) % Spacing != 0) throw _machine.Crash($"a call into the middle of {Name}, 0x{frame.Address:x}");
         Service service = _services[index];
         if (_machine.CurrentIrql > service.HighestIrql)
         {
@@ -73,7 +68,6 @@ internal sealed class NtServices : IHostCalls
             _ => slot * 4,
         };
         frame.Return(result, wide ? 0 : popped);
-        Caller = outer;
     }
 
     /// <summary>Parameters: one letter each; p pointer-sized, q 64 bits, u 32, w 16, b 8.</summary>

@@ -20,9 +20,9 @@ internal sealed class PciBusDriver(BenchMachine machine)
         pci.Add("PciDispatchPower", "pp", Irql.Dispatch, a => DispatchPower(a[0], a[1]));
     }
 
-    public void Initialize(ulong start, NtServices pci)
+    public void Initialize(NtServices pci)
     {
-        _driver = LoadedDriver.CreateObject(machine, "pci", start, (uint)NtServices.Length, 0, machine.AllocateKernel);
+        _driver = LoadedDriver.CreateObject(machine, pci.Name, pci.Base, (uint)NtServices.Length, 0, machine.AllocateKernel);
         SetMajor(Irp.Pnp, pci.Find("PciDispatchPnp")!.Value);
         SetMajor(Irp.Power, pci.Find("PciDispatchPower")!.Value);
     }

@@ -1,0 +1,43 @@
+using Emulator.DriverBench.Cpu;
+using Emulator.DriverBench.Pe;
+
+namespace Emulator.DriverBench.Kernel;
+
+/// <summary>The modules that the bench has itself: NT, the bus driver, the driver framework. Each has an address range and a name of its own.</summary>
+internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCalls
+{
+    private const ulong Spacing = 0x10_0000;
+    private readonly List<NtServices> _modules = [];
+
+    /// <summary>The call being answered: behind it the driver goes on. 0 outside.</summary>
+    public ulong Caller { get; private set; }
+
+    /// <param name="name">As a debugger calls it: "nt".</param>
+    /// <param name="files">What drivers import its functions from.</param>
+    public NtServices Add(string name, params string[] files)
+    {
+        ulong address = start + ((ulong)_modules.Count * Spacing);
+        var module = new NtServices(machine, address, name, files);
+        machine.Cpu.AddHostRange(address, NtServices.Length);
+        machine.Symbols.AddModule(name, address, NtServices.Length);
+        _modules.Add(module);
+        return module;
+    }
+
+    /// <summary>Where an import leads, when it is of one of these modules' files.</summary>
+    public bool TryResolve(PeImport import, out ulong? address)
+    {
+        NtServices? module = _modules.Find(m => m.Files.Contains(import.Module, StringComparer.OrdinalIgnoreCase));
+        address = import.Name is { } name ? module?.Find(name) : null;
+        return module is not null;
+    }
+
+    public void Invoke(ref CallFrame frame)
+    {
+        ulong address = frame.Address, outer = Caller, from = frame.ReturnAddress;
+        // These modules call each other, too: the driver that waits for the first of them stays the caller.
+        if (from != frame.Cpu.ReturnSentinel) Caller = from;
+        _modules.Find(m => m.Contains(address))!.Invoke(ref frame);
+        Caller = outer;
+    }
+}
