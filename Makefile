@@ -31,7 +31,7 @@ fuzz: ## Random messages and accesses at every model, for SECONDS_PER_FUZZER=60
 	@dotnet run -c Release --project tests/Emulator.Fuzz -- $(SECONDS_PER_FUZZER)
 
 drivers: emulator ## Build the guests' own drivers for x64 and x86 into out/drivers
-	@guest-drivers/build.sh --check
+	@guest-drivers/build.sh
 
 docs: emulator ## Write devicemodels/datasheets and the lab schema from the models
 	@rm -rf devicemodels/datasheets && mkdir -p devicemodels/datasheets

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Builds the guests' drivers, for x64 and x86, into out/drivers/{x64,x86}, each binary with its linker map, signs them with a test
-# certificate of this checkout's own, and puts them on out/drivers.iso. The certificate's key stays in out/drivers/.signing.
-# Usage: build.sh [--check] [--out FOLDER] [EMULATOR]
-# --check looks at every binary with objdump, and fails on one that NT would not load.
+# certificate of this checkout's own, looks at every binary with objdump and fails on one that NT would not load, and puts them on
+# out/drivers.iso. The certificate's key stays in out/drivers/.signing. When no source, header or tool has changed there is nothing to do.
+# Usage: build.sh [--out FOLDER] [EMULATOR]
 # EMULATOR is the built emulator, which writes the register headers; by default the one `make emulator` leaves.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../qemu-config/common.sh"
 
-out=$repository/out/drivers check=false
-if [ "${1:-}" = --check ]; then check=true; shift; fi
+out=$repository/out/drivers
 if [ "${1:-}" = --out ]; then out=$(realpath -m "${2:?--out needs a folder}"); shift 2; fi
 emulator=$(realpath -m "${1:-$repository/artifacts/bin/Emulator.Cli/release/emulator}")
 [ -x "$emulator" ] || die "no $emulator; run make emulator first"
@@ -24,7 +23,37 @@ for model in proseware-robot contoso-robot; do
     "$emulator" regs "$model" --format c >"$headers/$model.h"
 done
 
-# use_machine x64|x86 - the compiler and its flags.
+# built_from - one hash over all that the result comes from: the files of this folder, the generated headers, the tools, the certificate.
+signing=$out/.signing
+built_from() {
+    {
+        find . ../qemu-config/common.sh "$signing" -type f ! -name '*.md' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+        (cd "$headers" && sha256sum -- *)
+        x86_64-w64-mingw32-gcc --version
+        i686-w64-mingw32-gcc --version
+        osslsigncode --version
+    } | sha256sum
+}
+
+# Its first line: what it was built from; then the hash of each result.
+stamp=$out/.stamp
+if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" = "$(built_from)" ] && (cd "$out" && tail -n +2 "$stamp" | sha256sum --status -c -); then
+    say "Drivers in ${out#"$repository/"}, and on ${out#"$repository/"}.iso, are up to date"
+    exit
+fi
+rm -f "$stamp"
+
+# The certificate is made once for a checkout, so that a guest which trusts it trusts the next build too.
+if [ ! -f "$signing/certificate.pem" ]; then
+    mkdir -p "$work/signing"
+    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=Device emulator test signing' -addext keyUsage=digitalSignature \
+        -addext extendedKeyUsage=codeSigning -keyout "$work/signing/key.pem" -out "$work/signing/certificate.pem") 2>"$work/log" \
+        || die "cannot make a certificate: $(cat "$work/log")"
+    finish_work "$work/signing" "$signing"
+fi
+signer=(osslsigncode sign -h sha256 -ph -certs "$signing/certificate.pem" -key "$signing/key.pem" -n "Device emulator drivers")
+
+# use_machine x64|x86 - the compiler and its flags. Machines are built at the same time: what one writes on the way is its own.
 use_machine() {
     machine=$1
     common=(-std=gnu11 -O2 -ffreestanding -fno-exceptions -fstack-protector-strong -fno-ident -fno-strict-aliasing -ffunction-sections
@@ -44,8 +73,8 @@ use_machine() {
         ;;
     esac
     common+=(-isystem "/usr/$prefix/include/ddk")
-    bin=$work/$machine
-    mkdir -p "$bin"
+    bin=$work/$machine own=$work/own-$machine
+    mkdir -p "$bin" "$own"
 }
 
 # driver NAME SOURCE... [-- LIBRARY...] - a .sys and its map.
@@ -57,7 +86,7 @@ driver() {
     "$prefix-gcc" "${common[@]}" -nostdlib -nostartfiles "-Wl,--subsystem,native:6.1" "-Wl,--entry,$entry" "-Wl,--image-base,$base" \
         -Wl,--file-alignment,0x200 -Wl,--section-alignment,0x1000 -Wl,--major-os-version,6 -Wl,--minor-os-version,1 -Wl,--dynamicbase \
         -Wl,--nxcompat -Wl,--wdmdriver -Wl,--no-insert-timestamp -Wl,--exclude-all-symbols -Wl,--kill-at -Wl,--gc-sections -s \
-        "-Wl,-Map,$bin/$name.map" -o "$bin/$name.sys" "${sources[@]}" include/gs.c "${libraries[@]}" -lntoskrnl -lhal -lgcc \
+        "-Wl,-Map,$bin/$name.map" -o "$bin/$name.sys" "${sources[@]}" "$own/gs.o" "${libraries[@]}" -lntoskrnl -lhal -lgcc \
         || die "$name.sys for $machine does not build"
 }
 
@@ -72,32 +101,30 @@ program() {
 setup_file() { sed 's/\r*$/\r/' "$1" >"$bin/$(basename "$1")"; }
 
 build() {
-    use_machine "$1"
-    printf 'LIBRARY GeneralRobot.sys\nEXPORTS\n    %s\n' "$init" >"$bin/GeneralRobot.def"
-    "$prefix-dlltool" "${dll[@]}" -d "$bin/GeneralRobot.def" -l "$bin/libgeneralrobot.a"
+    "$prefix-gcc" "${common[@]}" -c -o "$own/gs.o" include/gs.c || die "gs.c for $machine does not build"
+    printf 'LIBRARY GeneralRobot.sys\nEXPORTS\n    %s\n' "$init" >"$own/GeneralRobot.def"
+    "$prefix-dlltool" "${dll[@]}" -d "$own/GeneralRobot.def" -l "$own/libgeneralrobot.a"
     driver GeneralRobot robot/general/*.c
-    driver ProsewareRobot robot/proseware/proseware.c -- "$bin/libgeneralrobot.a"
-    driver ContosoRobot robot/contoso/contoso.c -- "$bin/libgeneralrobot.a"
+    driver ProsewareRobot robot/proseware/proseware.c -- "$own/libgeneralrobot.a"
+    driver ContosoRobot robot/contoso/contoso.c -- "$own/libgeneralrobot.a"
     driver AfterThought robot/afterthought/afterthought.c
-    printf 'LIBRARY WDFLDR.SYS\nEXPORTS\n    %s\n    %s\n' "$bind" "$unbind" >"$bin/wdfldr.def"
-    "$prefix-dlltool" "${dll[@]}" -d "$bin/wdfldr.def" -l "$bin/libwdfldr.a"
-    entry=$fx driver KmdfRobot robot/kmdf/*.c -- "$bin/libwdfldr.a"
-    rm "$bin/wdfldr.def" "$bin/libwdfldr.a"
+    printf 'LIBRARY WDFLDR.SYS\nEXPORTS\n    %s\n    %s\n' "$bind" "$unbind" >"$own/wdfldr.def"
+    "$prefix-dlltool" "${dll[@]}" -d "$own/wdfldr.def" -l "$own/libwdfldr.a"
+    entry=$fx driver KmdfRobot robot/kmdf/*.c -- "$own/libwdfldr.a"
     program robotctl tools/robotctl.c -lsetupapi
     program stacks tools/stacks.c -lsetupapi
     setup_file robot/proseware/ProsewareRobot.inf
     setup_file robot/contoso/ContosoRobot.inf
     setup_file robot/kmdf/KmdfRobot.inf
     setup_file parport/parport-card.inf
-    rm "$bin/GeneralRobot.def" "$bin/libgeneralrobot.a"
 }
 
 # sign_files FILE... - in place, with page hashes, which NT asks of what is loaded at boot. The checksum is written anew.
 sign_files() {
     local file
     for file in "$@"; do
-        "${signer[@]}" -in "$file" -out "$work/signed" >"$work/log" 2>&1 || die "cannot sign $file: $(cat "$work/log")"
-        mv "$work/signed" "$file"
+        "${signer[@]}" -in "$file" -out "$own/signed" >"$own/log" 2>&1 || die "cannot sign $file: $(cat "$own/log")"
+        mv "$own/signed" "$file"
     done
 }
 
@@ -163,7 +190,7 @@ hash=FORMAT:HEX,OCT:$hash
 "
         n=$((n + 1))
     done
-    cat >"$work/catalog.cnf" <<END
+    cat >"$own/catalog.cnf" <<END
 asn1=SEQUENCE:content
 [content]
 type=OID:1.2.840.113549.1.7.2
@@ -212,7 +239,7 @@ link=EXPLICIT:2,IMPLICIT:0,BMP:<<<Obsolete>>>
 [members]
 $members$bodies
 END
-    openssl asn1parse -genconf "$work/catalog.cnf" -noout -out "$bin/$name.cat" 2>"$work/log" || die "cannot write $name.cat: $(cat "$work/log")"
+    openssl asn1parse -genconf "$own/catalog.cnf" -noout -out "$bin/$name.cat" 2>"$own/log" || die "cannot write $name.cat: $(cat "$own/log")"
     sign_files "$bin/$name.cat"
 }
 
@@ -220,7 +247,7 @@ END
 check_catalog() {
     local file
     for file in "${@:2}"; do
-        osslsigncode verify -CAfile "$signing/certificate.pem" -catalog "$bin/$1" -in "$bin/$file" >"$work/log" 2>&1 || die "$1: $file: $(cat "$work/log")"
+        osslsigncode verify -CAfile "$signing/certificate.pem" -catalog "$bin/$1" -in "$bin/$file" >"$own/log" 2>&1 || die "$1: $file: $(cat "$own/log")"
     done
 }
 
@@ -230,46 +257,51 @@ check_driver() {
     headers=$("$prefix-objdump" -x "$1")
     grep -q '^Subsystem.*(NT native)' <<<"$headers" || die "$1: subsystem is not native"
     grep -q '\.reloc' <<<"$headers" || die "$1: no relocations"
-    osslsigncode verify -CAfile "$signing/certificate.pem" -in "$1" >"$work/log" 2>&1 || die "$1: signature: $(cat "$work/log")"
+    osslsigncode verify -CAfile "$signing/certificate.pem" -in "$1" >"$own/log" 2>&1 || die "$1: signature: $(cat "$own/log")"
     grep -q '^CheckSum[[:space:]]*0*$' <<<"$headers" && die "$1: no checksum"
     imports=$(sed -n 's/^[[:space:]]*DLL Name: //p' <<<"$headers")
     unknown=$(grep -vixE 'ntoskrnl\.exe|hal\.dll|GeneralRobot\.sys|WDFLDR\.SYS' <<<"$imports") && die "$1: imports from $unknown"
     printf '  %-4s %-18s %6d bytes, imports %s\n' "$machine" "$(basename "$1")" "$(stat -c %s "$1")" "$(paste -sd ' ' <<<"$imports")"
 }
 
-build x64
-build x86
-
-# The certificate is made once for a checkout, so that a guest which trusts it trusts the next build too.
-signing=$out/.signing
-if [ ! -f "$signing/certificate.pem" ]; then
-    mkdir -p "$work/signing"
-    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=Device emulator test signing' -addext keyUsage=digitalSignature \
-        -addext extendedKeyUsage=codeSigning -keyout "$work/signing/key.pem" -out "$work/signing/certificate.pem") 2>"$work/log" \
-        || die "cannot make a certificate: $(cat "$work/log")"
-    finish_work "$work/signing" "$signing"
-fi
-signer=(osslsigncode sign -h sha256 -ph -certs "$signing/certificate.pem" -key "$signing/key.pem" -n "Device emulator drivers")
-sign_files "$work"/x64/*.sys "$work"/x86/*.sys
-for machine in x64 x86; do
-    use_machine "$machine"
-    catalog ProsewareRobot.inf ProsewareRobot.sys GeneralRobot.sys AfterThought.sys
-    catalog ContosoRobot.inf ContosoRobot.sys GeneralRobot.sys AfterThought.sys
-    catalog KmdfRobot.inf KmdfRobot.sys AfterThought.sys
-    catalog parport-card.inf
-done
-openssl x509 -in "$signing/certificate.pem" -outform DER -out "$work/test-signing.cer"
-
-if $check; then
-    for machine in x64 x86; do
-        use_machine "$machine"
-        for file in "$bin"/*.sys; do check_driver "$file"; done
-        check_catalog ProsewareRobot.cat ProsewareRobot.sys GeneralRobot.sys AfterThought.sys
-        check_catalog ContosoRobot.cat ContosoRobot.sys GeneralRobot.sys AfterThought.sys
-        check_catalog KmdfRobot.cat KmdfRobot.sys AfterThought.sys
+# make_machine x64|x86 - everything for it: built, signed, with catalogs, and checked.
+make_machine() {
+    use_machine "$1"
+    build
+    sign_files "$bin"/*.sys
+    local setup file
+    for setup in "${!members[@]}"; do
+        # shellcheck disable=SC2086
+        catalog "$setup.inf" ${members[$setup]}
     done
-fi
+    for file in "$bin"/*.sys; do check_driver "$file"; done
+    # shellcheck disable=SC2086
+    for setup in "${!members[@]}"; do check_catalog "$setup.cat" ${members[$setup]}; done
+}
 
+# What each INF copies.
+declare -A members=(
+    [ProsewareRobot]='ProsewareRobot.sys GeneralRobot.sys AfterThought.sys'
+    [ContosoRobot]='ContosoRobot.sys GeneralRobot.sys AfterThought.sys'
+    [KmdfRobot]='KmdfRobot.sys AfterThought.sys'
+    [parport-card]=''
+)
+
+declare -A jobs
+trap 'kill "${jobs[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
+for machine in x64 x86; do
+    make_machine "$machine" >"$work/$machine.said" 2>&1 &
+    jobs[$machine]=$!
+done
+failed=false
+for machine in x64 x86; do
+    wait "${jobs[$machine]}" || failed=true
+    unset "jobs[$machine]"
+    cat "$work/$machine.said" >&2
+done
+$failed && exit 1
+
+openssl x509 -in "$signing/certificate.pem" -outform DER -out "$work/test-signing.cer"
 mkdir "$work/iso"
 cp -r "$work/x64" "$work/x86" "$work/test-signing.cer" "$work/iso/"
 rm "$work"/iso/*/*.map
@@ -278,4 +310,6 @@ genisoimage -quiet -J -r -V DRIVERS -o "$work/drivers.iso" "$work/iso" 2>"$work/
 finish_work "$work/test-signing.cer" "$out/test-signing.cer"
 finish_work "$work/drivers.iso" "$out.iso"
 for machine in x64 x86; do finish_work "$work/$machine" "$out/$machine"; done
+{ built_from; (cd "$out" && sha256sum -- x64/* x86/* test-signing.cer "../$(basename "$out").iso"); } >"$work/stamp"
+finish_work "$work/stamp" "$stamp"
 say "Drivers in ${out#"$repository/"}, and on ${out#"$repository/"}.iso"
