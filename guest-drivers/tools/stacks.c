@@ -52,6 +52,7 @@ int main(int argc, char **argv)
     char id[1024];
     ULONG type;
     DWORD n;
+    BOOL stoodIn = FALSE;
 
     if (argc > 2) { fputs("usage: stacks [TEXT]\n", stderr); return 2; }
     if (set == INVALID_HANDLE_VALUE) { fprintf(stderr, "stacks: no list of devices, error %lu\n", GetLastError()); return 1; }
@@ -64,11 +65,13 @@ int main(int argc, char **argv)
             PrintList("");
             continue;
         }
+        stoodIn = TRUE;
         FromRegistry(set, &device, SPDRP_UPPERFILTERS, "upper filter ");
         if (!FromRegistry(set, &device, SPDRP_SERVICE, "function ")) puts("    no function driver");
         FromRegistry(set, &device, SPDRP_LOWERFILTERS, "lower filter ");
         FromRegistry(set, &device, SPDRP_PHYSICAL_DEVICE_OBJECT_NAME, "physical device object ");
     }
     SetupDiDestroyDeviceInfoList(set);
+    if (stoodIn) fputs("stacks: this system tells no device stacks; these are the services and filters of the registry\n", stderr);
     return 0;
 }

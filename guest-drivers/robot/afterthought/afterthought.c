@@ -8,8 +8,12 @@
 #define TAG 'thgT'
 #define ENTRIES 256
 
-/* The extension of a filter device; the control device has none. */
+/* What an extension starts with: it says whose it is. */
+typedef enum _KIND { KindControl = 'C', KindFilter = 'F' } KIND;
+
+/* The extension of a filter device; the control device's is a KIND alone. */
 typedef struct _FILTER {
+    KIND Kind;
     PDEVICE_OBJECT Self;
     PDEVICE_OBJECT Lower;
     ULONG Number;
@@ -96,6 +100,11 @@ static ULONG Remember(PFILTER filter, PIRP irp)
     return number;
 }
 
+static BOOLEAN IsControl(PDEVICE_OBJECT device)
+{
+    return *(KIND *)device->DeviceExtension == KindControl;
+}
+
 /* The request itself may be gone by now: only its number is used. */
 static NTSTATUS Returned(ULONG number, NTSTATUS status)
 {
@@ -152,12 +161,13 @@ static void CountFilter(PDRIVER_OBJECT driver, LONG change)
     KeWaitForSingleObject(&ControlLock, Executive, KernelMode, FALSE, NULL);
     Filters += change;
     if (Filters == 1 && change > 0) {
-        if (!NT_SUCCESS(IoCreateDevice(driver, 0, &ControlName, FILE_DEVICE_UNKNOWN, FILE_DEVICE_SECURE_OPEN, FALSE, &Control))) {
+        if (!NT_SUCCESS(IoCreateDevice(driver, sizeof(KIND), &ControlName, FILE_DEVICE_UNKNOWN, FILE_DEVICE_SECURE_OPEN, FALSE, &Control))) {
             Control = NULL;
         } else if (!NT_SUCCESS(IoCreateSymbolicLink(&LinkName, &ControlName))) {
             IoDeleteDevice(Control);
             Control = NULL;
         } else {
+            *(KIND *)Control->DeviceExtension = KindControl;
             Control->Flags |= DO_BUFFERED_IO;
             Control->Flags &= ~DO_DEVICE_INITIALIZING;
         }
@@ -178,6 +188,7 @@ static NTSTATUS NTAPI AfterThoughtAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE
     if (!NT_SUCCESS(status)) return status;
     filter = device->DeviceExtension;
     RtlZeroMemory(filter, sizeof *filter);
+    filter->Kind = KindFilter;
     filter->Self = device;
     filter->Number = (ULONG)InterlockedIncrement(&LastNumber);
     IoInitializeRemoveLock(&filter->RemoveLock, TAG, 0, 0);
@@ -201,7 +212,7 @@ static NTSTATUS NTAPI AfterThoughtPass(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     NTSTATUS status;
     ULONG number;
 
-    if (filter == NULL) return ControlDispatch(Irp);
+    if (IsControl(DeviceObject)) return ControlDispatch(Irp);
     status = IoAcquireRemoveLock(&filter->RemoveLock, Irp);
     if (!NT_SUCCESS(status)) return Complete(Irp, status, 0);
     number = Remember(filter, Irp);
@@ -217,7 +228,7 @@ static NTSTATUS NTAPI AfterThoughtPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     NTSTATUS status;
     ULONG number;
 
-    if (filter == NULL) {
+    if (IsControl(DeviceObject)) {
         PoStartNextPowerIrp(Irp);
         return ControlDispatch(Irp);
     }
@@ -231,16 +242,40 @@ static NTSTATUS NTAPI AfterThoughtPower(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return status;
 }
 
+/* What this request changed of the device below, it changes of this one. */
+static NTSTATUS NTAPI Follow(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
+{
+    PFILTER filter = Context;
+
+    UNREFERENCED_PARAMETER(DeviceObject);
+    if (Irp->PendingReturned) IoMarkIrpPending(Irp);
+    filter->Self->Characteristics |= filter->Lower->Characteristics & FILE_REMOVABLE_MEDIA;
+    if ((filter->Lower->Flags & DO_POWER_PAGABLE) == 0) filter->Self->Flags &= ~DO_POWER_PAGABLE;
+    IoReleaseRemoveLock(&filter->RemoveLock, Irp);
+    return STATUS_CONTINUE_COMPLETION;
+}
+
 static NTSTATUS NTAPI AfterThoughtPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
     PFILTER filter = DeviceObject->DeviceExtension;
+    UCHAR minor = IoGetCurrentIrpStackLocation(Irp)->MinorFunction;
+    BOOLEAN removal = minor == IRP_MN_REMOVE_DEVICE, use = minor == IRP_MN_DEVICE_USAGE_NOTIFICATION;
     NTSTATUS status;
     ULONG number;
 
-    if (filter == NULL || IoGetCurrentIrpStackLocation(Irp)->MinorFunction != IRP_MN_REMOVE_DEVICE) return AfterThoughtPass(DeviceObject, Irp);
+    if (IsControl(DeviceObject) || !(removal || use || minor == IRP_MN_START_DEVICE)) return AfterThoughtPass(DeviceObject, Irp);
     status = IoAcquireRemoveLock(&filter->RemoveLock, Irp);
     if (!NT_SUCCESS(status)) return Complete(Irp, status, 0);
     number = Remember(filter, Irp);
+    if (!removal) {
+        /* A paging file below asks for power requests at DISPATCH_LEVEL: no device is pagable above one that is not. */
+        if (use && (DeviceObject->AttachedDevice == NULL || (DeviceObject->AttachedDevice->Flags & DO_POWER_PAGABLE) != 0)) {
+            DeviceObject->Flags |= DO_POWER_PAGABLE;
+        }
+        IoCopyCurrentIrpStackLocationToNext(Irp);
+        IoSetCompletionRoutine(Irp, Follow, filter, TRUE, TRUE, TRUE);
+        return Returned(number, IoCallDriver(filter->Lower, Irp));
+    }
     IoReleaseRemoveLockAndWait(&filter->RemoveLock, Irp);
     IoSkipCurrentIrpStackLocation(Irp);
     status = Returned(number, IoCallDriver(filter->Lower, Irp));
