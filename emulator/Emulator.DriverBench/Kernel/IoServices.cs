@@ -43,6 +43,7 @@ internal sealed class IoServices(BenchMachine machine)
         nt.Add("IoSetDeviceInterfaceState", "pb", Irql.Passive, a => SetInterface(Guest.UnicodeString(a[0]), a[1] != 0));
         nt.Add("IofCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]), CallConvention.FastCall);
         nt.Add("IofCompleteRequest", "pb", Irql.Dispatch, a => Complete(a[0]), CallConvention.FastCall);
+        nt.Add("IoInvalidateDeviceState", "p", Irql.Dispatch, a => InvalidateState(a[0]));
         nt.Add("PoCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]));
         nt.Add("PoStartNextPowerIrp", "p", Irql.Dispatch, _ => 0);
         nt.Add("PoSetPowerState", "puu", Irql.Dispatch, a => SetPowerState(a[0], (uint)a[2]));
@@ -286,6 +287,14 @@ internal sealed class IoServices(BenchMachine machine)
         _ended.Add(irp);
         request.End();
         machine.FreeKernel(irp, "IRP");
+        return 0;
+    }
+
+    private ulong InvalidateState(ulong pdo)
+    {
+        BenchSlot slot = machine.Bus.SlotOfPdo(pdo) ?? throw machine.Crash($"IoInvalidateDeviceState of 0x{pdo:x}, which is no physical device object");
+        // Its function driver may have called from a completion routine: NT asks later.
+        machine.Queue(() => Send(pdo, Irp.Pnp, Irp.QueryDeviceState, NtStatus.NotSupported, [], ended: request => slot.PnpState = (uint)request.Information));
         return 0;
     }
 

@@ -32,6 +32,9 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     public PciFunction Function { get; private set; } = null!;
     public ulong Pdo { get; set; }
 
+    /// <summary>PNP_DEVICE_STATE as the stack last told it.</summary>
+    public uint PnpState { get; set; }
+
     /// <summary>False once it was pulled out.</summary>
     public bool IsPresent { get; private set; } = true;
 

@@ -23,6 +23,9 @@ public sealed class DeviceNode
     /// <summary>The physical device object.</summary>
     public ulong Pdo => _slot.Pdo;
 
+    /// <summary>PNP_DEVICE_STATE as the stack last told it, which a driver has NT ask for with IoInvalidateDeviceState: 4 is failed.</summary>
+    public uint PnpState => _slot.PnpState;
+
     /// <summary>The stack, topmost first.</summary>
     public IReadOnlyList<StackLevel> Stack
     {

@@ -194,6 +194,8 @@ NTSTATUS RobotQueueRequest(PROBOT_EXTENSION Extension, PIRP Irp, PLIST_ENTRY Que
     KeAcquireSpinLock(&Extension->Lock, &irql);
     if (Extension->State >= RobotGone) {
         End(Irp, STATUS_NO_SUCH_DEVICE, 0, &ended);
+    } else if (Extension->Failed) {
+        End(Irp, STATUS_DEVICE_NOT_READY, 0, &ended);
     } else {
         InsertTailList(Queue, &Irp->Tail.Overlay.ListEntry);
         IoSetCancelRoutine(Irp, RobotCancel);

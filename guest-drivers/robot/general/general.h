@@ -11,9 +11,9 @@
 
 typedef enum _ROBOT_PNP_STATE {
     RobotNotStarted,
-    RobotStarted,
-    RobotStopPending,
     RobotStopped,
+    RobotStarted, /* from here to before RobotGone the device has its resources */
+    RobotStopPending,
     RobotRemovePending,
     RobotGone, /* surprise removal */
     RobotRemoved
@@ -35,7 +35,6 @@ typedef struct _ROBOT_EXTENSION {
     UNICODE_STRING InterfaceName;
     ROBOT_DESCRIPTION Description;
     DEVICE_POWER_STATE DeviceStates[PowerSystemMaximum]; /* for each system state */
-    DEVICE_POWER_STATE Power;
 
     PDMA_ADAPTER Adapter;
     PKINTERRUPT Line; /* IoConnectInterrupt, or the line of IoConnectInterruptEx */
@@ -43,12 +42,15 @@ typedef struct _ROBOT_EXTENSION {
     ULONG ConnectionVersion; /* 0: not connected through it */
     ULONG Messages;
     KDPC Dpc;
+    volatile LONG Listening; /* the ISR may look at the robot, which is neither down nor gone */
     volatile LONG Causes; /* from the ISR to the DPC */
+    BOOLEAN Prepared; /* by RobotPnpPrepare */
 
     KSPIN_LOCK Lock; /* guards everything below, and the registers but for the ISR's */
     ROBOT_PNP_STATE State; /* written under Lock, by PnP requests, which come one at a time */
     BOOLEAN Ready; /* powered and mapped: registers may be accessed */
     BOOLEAN Hold; /* start no program */
+    BOOLEAN Failed; /* did not come back from D3 */
     LIST_ENTRY Programs; /* IRPs that wait */
     LIST_ENTRY Readers;
     PIRP Active;
@@ -56,7 +58,7 @@ typedef struct _ROBOT_EXTENSION {
     ULONG Count, Next, Done; /* of Active: commands in all, submitted, ended well */
     ROBOT_EVENT Events[ROBOT_EVENTS];
     ULONG FirstEvent, EventCount;
-    ROBOT_STATISTICS Statistics; /* Interrupts and Foreign: by the ISR alone */
+    ROBOT_STATISTICS Statistics; /* Interrupts and Foreign: by the ISR, interlocked */
 
     ROBOT_DEVICE Device;
 } ROBOT_EXTENSION, *PROBOT_EXTENSION;
@@ -85,7 +87,8 @@ void RobotDisconnect(PROBOT_EXTENSION Extension);
 
 /* pnp.c, power.c */
 DRIVER_DISPATCH RobotDispatchPnp, RobotDispatchPower;
-NTSTATUS RobotResume(PROBOT_EXTENSION Extension);
-void RobotQuiesce(PROBOT_EXTENSION Extension, NTSTATUS Status);
+void RobotEnable(PROBOT_EXTENSION Extension);
+void RobotResume(PROBOT_EXTENSION Extension);
+void RobotQuiesce(PROBOT_EXTENSION Extension);
 
 #endif

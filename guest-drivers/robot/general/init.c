@@ -114,7 +114,6 @@ NTSTATUS NTAPI RobotAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT Pdo)
     extension->Device.Specific = extension + 1;
     extension->State = RobotNotStarted;
     extension->Hold = TRUE;
-    extension->Power = PowerDeviceUnspecified;
     for (i = 0; i < PowerSystemMaximum; i++) extension->DeviceStates[i] = i == PowerSystemWorking ? PowerDeviceD0 : PowerDeviceD3;
     IoInitializeRemoveLock(&extension->RemoveLock, ROBOT_POOL_TAG, 0, 0);
     KeInitializeSpinLock(&extension->Lock);

@@ -19,11 +19,12 @@ static BOOLEAN NTAPI RobotIsr(PKINTERRUPT Interrupt, PVOID Context)
     ULONG causes = 0;
 
     UNREFERENCED_PARAMETER(Interrupt);
-    if (!NT_SUCCESS(RobotCall(extension, RobotDeviceControlCallback, RobotControlInterrupt, &causes))) {
-        extension->Statistics.Foreign++;
+    /* A robot that is down asks for nothing, whatever causes it has kept: the line is another's. Messages may be served at the same time. */
+    if (!extension->Listening || !NT_SUCCESS(RobotCall(extension, RobotDeviceControlCallback, RobotControlInterrupt, &causes))) {
+        InterlockedIncrement((PLONG)&extension->Statistics.Foreign);
         return FALSE;
     }
-    extension->Statistics.Interrupts++;
+    InterlockedIncrement((PLONG)&extension->Statistics.Interrupts);
     InterlockedOr(&extension->Causes, (LONG)causes);
     KeInsertQueueDpc(&extension->Dpc, NULL, NULL);
     return TRUE;

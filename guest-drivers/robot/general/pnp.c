@@ -41,7 +41,8 @@ static void Release(PROBOT_EXTENSION extension)
     ULONG i;
 
     RobotDisconnect(extension);
-    if (extension->Device.Bars[0].Base != NULL) RobotCall(extension, RobotPnpCallback, RobotPnpRelease, NULL);
+    if (extension->Prepared) RobotCall(extension, RobotPnpCallback, RobotPnpRelease, NULL);
+    extension->Prepared = FALSE;
     if (extension->Device.Common != NULL) {
         extension->Adapter->DmaOperations->FreeCommonBuffer(extension->Adapter, extension->Description.CommonLength, extension->Device.CommonLogical,
             extension->Device.Common, FALSE);
@@ -86,6 +87,7 @@ static NTSTATUS Acquire(PROBOT_EXTENSION extension, PCM_RESOURCE_LIST translated
     PCM_PARTIAL_RESOURCE_DESCRIPTOR interrupt = NULL, at;
     ULONG bars = 0, left;
     NTSTATUS status;
+    KIRQL irql;
 
     if (translated == NULL || translated->Count == 0) return STATUS_DEVICE_CONFIGURATION_ERROR;
     at = translated->List[0].PartialResourceList.PartialDescriptors;
@@ -101,8 +103,17 @@ static NTSTATUS Acquire(PROBOT_EXTENSION extension, PCM_RESOURCE_LIST translated
     if (bars == 0 || interrupt == NULL) return STATUS_DEVICE_CONFIGURATION_ERROR;
     status = AllocateCommonBuffer(extension);
     if (NT_SUCCESS(status)) status = RobotCall(extension, RobotPnpCallback, RobotPnpPrepare, NULL);
-    if (NT_SUCCESS(status)) status = RobotCall(extension, RobotPowerCallback, RobotPowerUp, NULL);
-    if (NT_SUCCESS(status)) status = RobotConnect(extension, interrupt);
+    if (!NT_SUCCESS(status)) return status;
+    extension->Prepared = TRUE;
+    status = RobotCall(extension, RobotPowerCallback, RobotPowerUp, NULL);
+    if (!NT_SUCCESS(status)) return status;
+    status = RobotConnect(extension, interrupt);
+    if (!NT_SUCCESS(status)) {
+        /* It knows the DMA memory, which is about to go. */
+        KeAcquireSpinLock(&extension->Lock, &irql);
+        RobotCall(extension, RobotPowerCallback, RobotPowerDown, NULL);
+        KeReleaseSpinLock(&extension->Lock, irql);
+    }
     return status;
 }
 
@@ -121,9 +132,8 @@ static NTSTATUS Start(PROBOT_EXTENSION extension, PIRP irp)
         return status;
     }
     KeAcquireSpinLock(&extension->Lock, &irql);
-    extension->Ready = TRUE;
-    extension->Power = PowerDeviceD0;
-    RobotCall(extension, RobotPowerCallback, RobotPowerEnable, NULL);
+    extension->Failed = FALSE;
+    RobotEnable(extension);
     KeReleaseSpinLock(&extension->Lock, irql);
     power.DeviceState = PowerDeviceD0;
     PoSetPowerState(extension->Self, DevicePowerState, power);
@@ -157,16 +167,15 @@ static void Remove(PROBOT_EXTENSION extension, ROBOT_PNP_STATE state)
     KIRQL irql;
 
     IoSetDeviceInterfaceState(&extension->InterfaceName, FALSE);
-    /* Only an orderly removal finds registers to say goodbye to. */
-    if (state == RobotRemoved) RobotQuiesce(extension, STATUS_NO_SUCH_DEVICE);
     InitializeListHead(&ended);
     KeAcquireSpinLock(&extension->Lock, &irql);
     extension->State = state;
     extension->Hold = TRUE;
-    extension->Ready = FALSE;
     RobotFlush(extension, NULL, STATUS_NO_SUCH_DEVICE, &ended);
     KeReleaseSpinLock(&extension->Lock, irql);
     RobotEndRequests(extension, &ended);
+    /* NT calls it a surprise, too, when the robot is there and its restart or its power-up failed: it must not go on writing to memory. */
+    RobotQuiesce(extension);
     Release(extension);
 }
 
@@ -193,8 +202,9 @@ NTSTATUS NTAPI RobotDispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         if (extension->State == RobotStopPending) SetState(extension, RobotStarted, FALSE);
         goto complete;
     case IRP_MN_STOP_DEVICE:
-        RobotQuiesce(extension, 0);
+        /* First the state: from then on power requests leave the registers alone. */
         SetState(extension, RobotStopped, TRUE);
+        RobotQuiesce(extension);
         Release(extension);
         Irp->IoStatus.Status = STATUS_SUCCESS;
         break;
@@ -227,6 +237,13 @@ NTSTATUS NTAPI RobotDispatchPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         capabilities->SurpriseRemovalOK = TRUE;
         for (i = PowerSystemSleeping1; i < PowerSystemMaximum; i++) {
             if (capabilities->DeviceState[i] != PowerDeviceUnspecified) extension->DeviceStates[i] = capabilities->DeviceState[i];
+        }
+        goto complete;
+    case IRP_MN_QUERY_PNP_DEVICE_STATE:
+        status = ForwardAndWait(extension, Irp);
+        if (extension->Failed) {
+            Irp->IoStatus.Information |= PNP_DEVICE_FAILED;
+            status = STATUS_SUCCESS;
         }
         goto complete;
     default:

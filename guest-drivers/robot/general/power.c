@@ -1,34 +1,62 @@
 /* D0 and D3. The pair is its device's power policy owner: it asks for the device state that fits a system state. */
 #include "general.h"
 
-/* Registers are up and programs go on. <= DISPATCH_LEVEL. Status: of the specific driver; then nothing has changed. */
-NTSTATUS RobotResume(PROBOT_EXTENSION Extension)
+/* Registers are up: interrupts and motors on. Locked. */
+void RobotEnable(PROBOT_EXTENSION Extension)
 {
-    NTSTATUS status = RobotCall(Extension, RobotPowerCallback, RobotPowerUp, NULL);
-    LIST_ENTRY ended;
-    KIRQL irql;
-
-    if (!NT_SUCCESS(status)) return status;
-    InitializeListHead(&ended);
-    KeAcquireSpinLock(&Extension->Lock, &irql);
     Extension->Ready = TRUE;
+    InterlockedExchange(&Extension->Listening, TRUE);
     RobotCall(Extension, RobotPowerCallback, RobotPowerEnable, NULL);
-    RobotAdvance(Extension, &ended);
-    KeReleaseSpinLock(&Extension->Lock, irql);
-    RobotEndRequests(Extension, &ended);
-    return STATUS_SUCCESS;
 }
 
-/* The running program ends as aborted, or with Status; the robot stops, and its registers are left alone. */
-void RobotQuiesce(PROBOT_EXTENSION Extension, NTSTATUS Status)
+/* The robot does not come back: nobody waits for it. NT asks for the state, and takes the device away. <= DISPATCH_LEVEL. */
+static void Fail(PROBOT_EXTENSION extension)
+{
+    LIST_ENTRY ended;
+    KIRQL irql;
+
+    InitializeListHead(&ended);
+    KeAcquireSpinLock(&extension->Lock, &irql);
+    extension->Failed = TRUE;
+    RobotFlush(extension, NULL, STATUS_DEVICE_NOT_READY, &ended);
+    KeReleaseSpinLock(&extension->Lock, irql);
+    RobotEndRequests(extension, &ended);
+    IoInvalidateDeviceState(extension->Pdo);
+}
+
+/* D0 again: programs go on. <= DISPATCH_LEVEL. */
+void RobotResume(PROBOT_EXTENSION Extension)
+{
+    BOOLEAN failed = FALSE;
+    LIST_ENTRY ended;
+    KIRQL irql;
+
+    InitializeListHead(&ended);
+    KeAcquireSpinLock(&Extension->Lock, &irql);
+    /* Before the start, and after the stop, there is nothing mapped to resume. */
+    if (!Extension->Ready && Extension->State >= RobotStarted && Extension->State < RobotGone) {
+        failed = !NT_SUCCESS(RobotCall(Extension, RobotPowerCallback, RobotPowerUp, NULL));
+        if (!failed) {
+            RobotEnable(Extension);
+            RobotAdvance(Extension, &ended);
+        }
+    }
+    KeReleaseSpinLock(&Extension->Lock, irql);
+    RobotEndRequests(Extension, &ended);
+    if (failed) Fail(Extension);
+}
+
+/* The running program ends as aborted; the robot stops, and its registers are left alone from now on. It may be gone. */
+void RobotQuiesce(PROBOT_EXTENSION Extension)
 {
     LIST_ENTRY ended;
     KIRQL irql;
 
     InitializeListHead(&ended);
     KeAcquireSpinLock(&Extension->Lock, &irql);
-    if (Extension->Active != NULL) RobotFinish(Extension, RobotAborted, NULL, Status, &ended);
+    if (Extension->Active != NULL) RobotFinish(Extension, RobotAborted, NULL, 0, &ended);
     if (Extension->Ready) RobotCall(Extension, RobotPowerCallback, RobotPowerDown, NULL);
+    InterlockedExchange(&Extension->Listening, FALSE);
     Extension->Ready = FALSE;
     KeReleaseSpinLock(&Extension->Lock, irql);
     RobotEndRequests(Extension, &ended);
@@ -39,7 +67,6 @@ static void SetPower(PROBOT_EXTENSION extension, DEVICE_POWER_STATE device)
     POWER_STATE power;
 
     power.DeviceState = device;
-    extension->Power = device;
     PoSetPowerState(extension->Self, DevicePowerState, power);
 }
 
@@ -61,8 +88,7 @@ static NTSTATUS NTAPI DeviceUp(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Cont
 
     UNREFERENCED_PARAMETER(DeviceObject);
     if (NT_SUCCESS(Irp->IoStatus.Status)) {
-        /* Before the start, and after the stop, there is nothing mapped to resume. */
-        if (extension->Power != PowerDeviceD0 && extension->Device.Bars[0].Base != NULL && extension->State < RobotGone) RobotResume(extension);
+        RobotResume(extension);
         SetPower(extension, PowerDeviceD0);
     }
     PoStartNextPowerIrp(Irp);
@@ -79,10 +105,8 @@ static NTSTATUS DevicePower(PROBOT_EXTENSION extension, PIRP irp, DEVICE_POWER_S
         PoCallDriver(extension->Lower, irp);
         return STATUS_PENDING;
     }
-    if (extension->Power == PowerDeviceD0) {
-        RobotQuiesce(extension, 0);
-        SetPower(extension, state);
-    }
+    RobotQuiesce(extension);
+    SetPower(extension, state);
     irp->IoStatus.Status = STATUS_SUCCESS;
     return Pass(extension, irp);
 }
@@ -113,6 +137,7 @@ static NTSTATUS NTAPI SystemDone(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Co
         power.DeviceState = system > PowerSystemUnspecified && system < PowerSystemMaximum ? extension->DeviceStates[system] : PowerDeviceD3;
         status = PoRequestPowerIrp(extension->Pdo, IRP_MN_SET_POWER, power, DeviceDone, Irp, NULL);
         if (status == STATUS_PENDING) return STATUS_MORE_PROCESSING_REQUIRED;
+        if (system == PowerSystemWorking) Fail(extension);
         Irp->IoStatus.Status = status;
     }
     PoStartNextPowerIrp(Irp);

@@ -36,12 +36,13 @@ typedef enum _ROBOT_OPERATION {
     /* PnP callback */
     RobotPnpDescribe = 0x100, /* ROBOT_DESCRIPTION, out. PASSIVE_LEVEL, from AddDevice; Device is NULL. */
     RobotPnpPrepare, /* NULL. PASSIVE_LEVEL: BARs and DMA memory are there; identify the robot. */
-    RobotPnpRelease, /* NULL. PASSIVE_LEVEL: they are about to go. The robot may be gone: no register accesses. */
+    RobotPnpRelease, /* NULL. PASSIVE_LEVEL, after a RobotPnpPrepare that succeeded: they are about to go. The robot is down, and may be gone:
+                        no register accesses. */
 
     /* Power callback */
     RobotPowerUp = 0x200, /* NULL. <= DISPATCH_LEVEL: reset, set up DMA, clear causes; interrupts stay off. */
     RobotPowerEnable, /* NULL. Locked: interrupts and motors on. */
-    RobotPowerDown, /* NULL. Locked: wheels stopped, DMA stopped, interrupts off. */
+    RobotPowerDown, /* NULL. Locked: interrupts off, wheels stopped, DMA stopped. The robot may be gone: writes are lost, reads give all ones. */
 
     /* Device control callback */
     RobotControlInterrupt = 0x300, /* PULONG, out: causes. DIRQL: STATUS_SUCCESS when ours, then acknowledged; else STATUS_NO_MORE_ENTRIES. */
@@ -50,7 +51,8 @@ typedef enum _ROBOT_OPERATION {
                            STATUS_INVALID_PARAMETER: not for this robot. */
     RobotControlReap, /* PROBOT_COMPLETION, out. Locked: the next that ended, or STATUS_NO_MORE_ENTRIES. A halt without a completion is
                          one with RobotFailed. */
-    RobotControlAbort, /* NULL. Locked: stop the wheels, forget what was submitted; the engine is empty and ready on return. */
+    RobotControlAbort, /* NULL. Locked: stop the wheels, forget what was submitted; the engine is empty and ready on return. The robot may be
+                          gone. */
     RobotControlInfo, /* PROBOT_INFO, out: all but Size and Messages. Locked. */
     RobotControlState, /* PROBOT_STATE, out: all but Waiting. Locked. */
     RobotControlWatchdog, /* PULONG, in: ms. Locked. */

@@ -16,8 +16,8 @@ internal sealed class DriverFileTests(Machine machine)
     /// <summary>All that the robots' drivers may want of NT. Each is in NT 5.2: what is newer they look up when they run.</summary>
     private static readonly string[] OldEnough =
     [
-        "DbgPrint", "IoAcquireRemoveLockEx", "IoAttachDeviceToDeviceStack", "IoConnectInterrupt", "IoCreateDevice", "IoCreateSymbolicLink",
-        "IoDeleteDevice", "IoDeleteSymbolicLink", "IoDetachDevice", "IoDisconnectInterrupt", "IoGetDmaAdapter", "IoInitializeRemoveLockEx",
+        "DbgPrint", "IoAcquireRemoveLockEx", "IoAttachDeviceToDeviceStack", "IoConnectInterrupt", "IoCreateDevice", "IoCreateSymbolicLink", "IoDeleteDevice",
+        "IoDeleteSymbolicLink", "IoDetachDevice", "IoDisconnectInterrupt", "IoGetDmaAdapter", "IoInitializeRemoveLockEx", "IoInvalidateDeviceState",
         "IoRegisterDeviceInterface", "IoReleaseCancelSpinLock", "IoReleaseRemoveLockAndWaitEx", "IoReleaseRemoveLockEx", "IoSetDeviceInterfaceState",
         "IofCallDriver", "IofCompleteRequest", "KeAcquireSpinLockRaiseToDpc", "KeBugCheckEx", "KeFlushQueuedDpcs", "KeInitializeDpc", "KeInitializeEvent",
         "KeInsertQueueDpc", "KeReleaseSpinLock", "KeRemoveQueueDpc", "KeSetEvent", "KeWaitForSingleObject", "KfAcquireSpinLock", "KfReleaseSpinLock",
@@ -118,7 +118,8 @@ internal sealed class DriverFileTests(Machine machine)
         + "RobotDispatchInternalDeviceControl RobotDispatchPower RobotDispatchSystemControl RobotDispatchPnp RobotAddDevice RobotUnload RobotIsr RobotDpc")]
     [TestCase("ProsewareRobot.sys", "DriverEntry DeviceControlCallback PnpCallback PowerCallback")]
     [TestCase("ContosoRobot.sys", "DriverEntry DeviceControlCallback PnpCallback PowerCallback")]
-    [TestCase("KmdfRobot.sys", "DriverEntry EvtDriverDeviceAdd EvtDevicePrepareHardware EvtIoRead EvtIoDeviceControl EvtInterruptIsr EvtInterruptDpc EvtDevicePnpStateChange")]
+    [TestCase("KmdfRobot.sys", "DriverEntry EvtDriverDeviceAdd EvtDevicePrepareHardware EvtIoRead EvtIoDeviceControl "
+        + "EvtInterruptIsr EvtInterruptDpc EvtDevicePnpStateChange")]
     [TestCase("AfterThought.sys", "DriverEntry AfterThoughtAddDevice AfterThoughtPass AfterThoughtPower AfterThoughtPnp AfterThoughtUnload")]
     public void The_map_names_what_a_listing_shows(string name, string functions)
         => Assert.That(functions.Split(' '), Is.SubsetOf(GuestDriverFiles.Map(machine, name).Symbols.Values));
