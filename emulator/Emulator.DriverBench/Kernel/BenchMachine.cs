@@ -31,6 +31,7 @@ public sealed class BenchMachine
         Layout = new NtLayout(Is64Bit);
         Space = new AddressSpace(Is64Bit ? AddressWidth.Bits64 : AddressWidth.Bits32);
         ulong nt = Is64Bit ? 0xFFFF_F800_0000_0000 : 0x8040_0000;
+        Faults = new FaultInjection(this);
         _modules = new HostModules(this, nt);
         Cpu = new Interpreter(Space, Is64Bit ? CpuMode.X64 : CpuMode.X86, _modules, new Platform(this), Symbols);
         _services = _modules.Add("nt", "ntoskrnl.exe", "HAL.dll");
@@ -74,6 +75,9 @@ public sealed class BenchMachine
 
     /// <summary>Every rule broken so far.</summary>
     public IReadOnlyList<Finding> Findings => _findings;
+
+    /// <summary>Faults to be made on purpose.</summary>
+    public FaultInjection Faults { get; }
 
     /// <summary>What drivers printed with DbgPrint.</summary>
     public List<string> Printed { get; } = [];
@@ -278,13 +282,11 @@ public sealed class BenchMachine
         }
 
         public override ulong ReadPort(Interpreter cpu, ushort port, int size)
-            => machine.Bus.FindPort(port) is { Slot.IsPresent: true } found
-                ? found.Slot.Function.Read(found.Bar, found.Offset, size)
-                : base.ReadPort(cpu, port, size);
+            => machine.Bus.FindPort(port) is { } found ? found.Slot.ReadRegister(found.Bar, found.Offset, size) : base.ReadPort(cpu, port, size);
 
         public override void WritePort(Interpreter cpu, ushort port, int size, ulong value)
         {
-            if (machine.Bus.FindPort(port) is { Slot.IsPresent: true } found) found.Slot.Function.Write(found.Bar, found.Offset, size, value);
+            if (machine.Bus.FindPort(port) is { } found) found.Slot.WriteRegister(found.Bar, found.Offset, size, value);
         }
 
         public override bool OnAttention(Interpreter cpu)

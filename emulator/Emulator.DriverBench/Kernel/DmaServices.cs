@@ -14,12 +14,12 @@ internal sealed class DmaServices(BenchMachine machine)
 
     public void AddTo(NtServices nt)
     {
-        nt.Add("MmMapIoSpace", "qpu", Irql.Dispatch, a => Map(a[0], a[1]));
+        nt.Add("MmMapIoSpace", "qpu", Irql.Dispatch, a => Map(a[0], a[1]), exhausted: 0);
         nt.Add("MmUnmapIoSpace", "pp", Irql.Dispatch, a => Unmap(a[0], a[1]));
         nt.Add("MmGetSystemRoutineAddress", "p", Irql.Passive, a => nt.Find(machine.Guest.UnicodeString(a[0])) ?? 0);
-        nt.Add("IoGetDmaAdapter", "ppp", Irql.Passive, a => CreateAdapter(a[0], a[2]));
+        nt.Add("IoGetDmaAdapter", "ppp", Irql.Passive, a => CreateAdapter(a[0], a[2]), exhausted: 0);
         nt.Add("HalPutDmaAdapter", "p", Irql.Dispatch, a => PutAdapter(a[0]));
-        nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer(a[0], (uint)a[1], a[2]));
+        nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer(a[0], (uint)a[1], a[2]), exhausted: 0);
         nt.Add("HalFreeCommonBuffer", "puqpb", Irql.Passive, a => FreeBuffer((uint)a[1], a[2], a[3]));
         nt.Add("HalUnsupportedDmaOperation", "p", Irql.High, _ => throw machine.Crash("a DMA operation that the bench lacks"));
         foreach ((string width, int size, char letter) in new[] { ("UCHAR", 1, 'b'), ("USHORT", 2, 'w'), ("ULONG", 4, 'u') })
@@ -151,11 +151,8 @@ internal sealed class DmaServices(BenchMachine machine)
 
     private sealed class Window(BenchSlot slot, int bar, ulong start) : IMmioHandler
     {
-        public ulong Read(ulong offset, int size) => slot.IsPresent ? slot.Function.Read(bar, start + offset, size) : ulong.MaxValue;
+        public ulong Read(ulong offset, int size) => slot.ReadRegister(bar, start + offset, size);
 
-        public void Write(ulong offset, int size, ulong value)
-        {
-            if (slot.IsPresent) slot.Function.Write(bar, start + offset, size, value);
-        }
+        public void Write(ulong offset, int size, ulong value) => slot.WriteRegister(bar, start + offset, size, value);
     }
 }

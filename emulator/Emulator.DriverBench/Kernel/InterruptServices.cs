@@ -11,15 +11,16 @@ internal sealed class InterruptServices(BenchMachine machine)
     private readonly List<Connection> _connections = [];
     private readonly Queue<(BenchSlot Slot, int Message)> _messages = [];
     private readonly LinkedList<ulong> _dpcs = [];
+    private (BenchSlot? Slot, long Time, int Count, int Claimed) _run;
 
     public int Delivered { get; private set; }
     public int DpcsDelivered { get; private set; }
 
     public void AddTo(NtServices nt)
     {
-        nt.Add("IoConnectInterrupt", "ppppubbubpb", Irql.Passive, a => Connect(a));
+        nt.Add("IoConnectInterrupt", "ppppubbubpb", Irql.Passive, Connect, exhausted: NtStatus.InsufficientResources);
         nt.Add("IoDisconnectInterrupt", "p", Irql.Passive, a => Disconnect(a[0]));
-        nt.Add("IoConnectInterruptEx", "p", Irql.Passive, a => ConnectEx(a[0]));
+        nt.Add("IoConnectInterruptEx", "p", Irql.Passive, a => ConnectEx(a[0]), exhausted: NtStatus.InsufficientResources);
         nt.Add("IoDisconnectInterruptEx", "p", Irql.Passive, a => Disconnect(machine.Guest.Pointer(a[0] + (ulong)machine.Layout.Pointer)));
         nt.Add("KeInitializeDpc", "ppp", Irql.High, a => InitializeDpc(a[0], a[1], a[2]));
         nt.Add("KeInsertQueueDpc", "ppp", Irql.High, a => InsertDpc(a[0], a[1], a[2]));
@@ -53,6 +54,7 @@ internal sealed class InterruptServices(BenchMachine machine)
             {
                 if (_connections.Find(c => c.Slot == next.Slot && c.IsMessage) is not { } connection) continue;
                 Serve(connection, next.Message);
+                if (next.Slot.IsStorming) _messages.Enqueue(next);
                 return true;
             }
             foreach (BenchSlot slot in machine.Bus.Slots)
@@ -151,12 +153,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         foreach (Connection connection in _connections.Where(c => !c.IsMessage && c.Slot == slot).ToList())
         {
             any = true;
-            if (Serve(connection, 0)) { slot.Unclaimed = 0; return true; }
-        }
-        if (any && slot.LineAsserted && ++slot.Unclaimed == StormLimit)
-        {
-            slot.LineMasked = true;
-            machine.Report(Rule.Interrupt, $"the interrupt line of {slot.Function.Identity} stays asserted and no service routine claims it: masked");
+            if (Serve(connection, 0)) break;
         }
         return any;
     }
@@ -170,7 +167,30 @@ internal sealed class InterruptServices(BenchMachine machine)
             ? machine.Call(connection.Routine, connection.Handle, connection.Context, (ulong)message)
             : machine.Call(connection.Routine, connection.Handle, connection.Context);
         machine.CurrentIrql = irql;
+        CountRun(connection, (byte)claimed != 0);
         return (byte)claimed != 0;
+    }
+
+    /// <summary>Interrupts of one device that leave nothing else a chance to run: no DPC, and no time.</summary>
+    private void CountRun(Connection connection, bool claimed)
+    {
+        BenchSlot slot = connection.Slot;
+        if (slot.InterruptsBeforeStorm > 0 && --slot.InterruptsBeforeStorm == 0)
+        {
+            machine.Faults.Add($"from here on {slot.Function.Identity} interrupts without end");
+            slot.IsStorming = true;
+        }
+        if (_run.Slot != slot || _run.Time != machine.Timers.Now) _run = (slot, machine.Timers.Now, 0, 0);
+        _run.Count++;
+        if (claimed) _run.Claimed++;
+        if (_run.Count < StormLimit) return;
+        string end = connection.IsMessage ? "its messages so far are dropped" : "its line is masked until it falls";
+        string text = $"interrupt storm: {slot.Function.Identity} interrupted {_run.Count} times in a row, claimed {_run.Claimed} times; {end}";
+        machine.ReportAt(Rule.Interrupt, text, connection.Routine);
+        _run = default;
+        if (!slot.IsStorming && connection.IsMessage) Drop(slot);
+        slot.IsStorming = false;
+        slot.LineMasked = slot.LineAsserted;
     }
 
     private ulong InitializeDpc(ulong at, ulong routine, ulong context)
@@ -207,6 +227,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         byte irql = machine.CurrentIrql;
         machine.CurrentIrql = Irql.Dispatch;
         DpcsDelivered++;
+        _run = default;
         NtLayout layout = machine.Layout;
         GuestMemory guest = machine.Guest;
         machine.Call(guest.Pointer(at + (ulong)layout.DpcRoutine), at, guest.Pointer(at + (ulong)layout.DpcContext),

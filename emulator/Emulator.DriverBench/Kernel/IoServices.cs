@@ -33,13 +33,15 @@ internal sealed class IoServices(BenchMachine machine)
     public void AddTo(NtServices nt)
     {
         nt.Add("IopInvalidDeviceRequest", "pp", Irql.Dispatch, a => End(a[1], NtStatus.InvalidDeviceRequest));
-        nt.Add("IoCreateDevice", "pupuubp", Irql.Apc, a => CreateDevice(a[0], (uint)a[1], a[2], (uint)a[3], (uint)a[4], a[6]));
+        nt.Add("IoCreateDevice", "pupuubp", Irql.Apc, a => CreateDevice(a[0], (uint)a[1], a[2], (uint)a[3], (uint)a[4], a[6]),
+            exhausted: NtStatus.InsufficientResources);
         nt.Add("IoDeleteDevice", "p", Irql.Apc, a => DeleteDevice(a[0]));
         nt.Add("IoAttachDeviceToDeviceStack", "pp", Irql.Dispatch, a => Attach(a[0], a[1]));
         nt.Add("IoDetachDevice", "p", Irql.Passive, a => Detach(a[0]));
-        nt.Add("IoCreateSymbolicLink", "pp", Irql.Passive, a => CreateLink(Guest.UnicodeString(a[0]), Guest.UnicodeString(a[1])));
+        nt.Add("IoCreateSymbolicLink", "pp", Irql.Passive, a => CreateLink(Guest.UnicodeString(a[0]), Guest.UnicodeString(a[1])),
+            exhausted: NtStatus.InsufficientResources);
         nt.Add("IoDeleteSymbolicLink", "p", Irql.Passive, a => _links.Remove(Guest.UnicodeString(a[0])) ? NtStatus.Success : NtStatus.ObjectNameNotFound);
-        nt.Add("IoRegisterDeviceInterface", "pppp", Irql.Passive, a => RegisterInterface(a[0], a[1], a[3]));
+        nt.Add("IoRegisterDeviceInterface", "pppp", Irql.Passive, a => RegisterInterface(a[0], a[1], a[3]), exhausted: NtStatus.InsufficientResources);
         nt.Add("IoSetDeviceInterfaceState", "pb", Irql.Passive, a => SetInterface(Guest.UnicodeString(a[0]), a[1] != 0));
         nt.Add("IofCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]), CallConvention.FastCall);
         nt.Add("IofCompleteRequest", "pb", Irql.Dispatch, a => Complete(a[0]), CallConvention.FastCall);
@@ -47,7 +49,8 @@ internal sealed class IoServices(BenchMachine machine)
         nt.Add("PoCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]));
         nt.Add("PoStartNextPowerIrp", "p", Irql.Dispatch, _ => 0);
         nt.Add("PoSetPowerState", "puu", Irql.Dispatch, a => SetPowerState(a[0], (uint)a[2]));
-        nt.Add("PoRequestPowerIrp", "pbuppp", Irql.Dispatch, a => RequestPower(a[0], (byte)a[1], (uint)a[2], a[3], a[4], a[5]));
+        nt.Add("PoRequestPowerIrp", "pbuppp", Irql.Dispatch, a => RequestPower(a[0], (byte)a[1], (uint)a[2], a[3], a[4], a[5]),
+            exhausted: NtStatus.InsufficientResources);
     }
 
     /// <summary>The device object at the top of the stack this one is in.</summary>
@@ -207,6 +210,7 @@ internal sealed class IoServices(BenchMachine machine)
 
     private ulong SetInterface(string name, bool enable)
     {
+        if (enable && machine.Faults.NextAllocationFails("IoSetDeviceInterfaceState")) return NtStatus.InsufficientResources;
         if (enable) return _interfaces.Add(name) ? NtStatus.Success : NtStatus.ObjectNameCollision;
         return _interfaces.Remove(name) ? NtStatus.Success : NtStatus.ObjectNameNotFound;
     }

@@ -14,7 +14,7 @@ internal sealed class MemoryServices(BenchMachine machine)
 
     public void AddTo(NtServices nt)
     {
-        nt.Add("ExAllocatePoolWithTag", "upu", Irql.Dispatch, a => Allocate(a[0], a[1], (uint)a[2]));
+        nt.Add("ExAllocatePoolWithTag", "upu", Irql.Dispatch, a => Allocate(a[0], a[1], (uint)a[2]), exhausted: 0);
         nt.Add("ExFreePoolWithTag", "pu", Irql.Dispatch, a => Free(a[0]));
         nt.Add("ExFreePool", "p", Irql.Dispatch, a => Free(a[0]));
         nt.Add("RtlInitUnicodeString", "pp", Irql.High, a => InitializeString(a[0], a[1]));

@@ -27,11 +27,18 @@ internal sealed class NtServices
 
     public bool Contains(ulong address) => address - _base < Length;
 
-    public void Add(string name, string parameters, byte highestIrql, NtFunction function, CallConvention convention = CallConvention.StdCall)
+    /// <param name="name">As drivers import it.</param>
+    /// <param name="parameters">One letter each; p pointer-sized, q 64 bits, u 32, w 16, b 8.</param>
+    /// <param name="highestIrql">Above it a call is a finding.</param>
+    /// <param name="function">Answers it.</param>
+    /// <param name="convention">On x86, how parameters are passed.</param>
+    /// <param name="exhausted">What it gives when resources run out; null when it needs none.</param>
+    public void Add(string name, string parameters, byte highestIrql, NtFunction function, CallConvention convention = CallConvention.StdCall,
+        ulong? exhausted = null)
     {
         _byName.Add(name, _services.Count);
         _machine.Symbols.AddSymbol(_base + (ulong)(_services.Count * Spacing), name);
-        _services.Add(new Service(name, parameters, highestIrql, function, convention));
+        _services.Add(new Service(name, parameters, highestIrql, function, convention, exhausted));
     }
 
     public ulong? Find(string name) => _byName.TryGetValue(name, out int index) ? _base + (ulong)(index * Spacing) : null;
@@ -60,7 +67,7 @@ internal sealed class NtServices
             arguments[i] = service.Parameters[i] switch { 'b' => (byte)value, 'w' => (ushort)value, 'u' => (uint)value, _ => value };
             slot++;
         }
-        ulong result = service.Function(arguments);
+        ulong result = service.Exhausted is { } failure && _machine.Faults.NextAllocationFails(service.Name) ? failure : service.Function(arguments);
         int popped = service.Convention switch
         {
             CallConvention.Cdecl => 0,
@@ -70,6 +77,5 @@ internal sealed class NtServices
         frame.Return(result, wide ? 0 : popped);
     }
 
-    /// <summary>Parameters: one letter each; p pointer-sized, q 64 bits, u 32, w 16, b 8.</summary>
-    private sealed record Service(string Name, string Parameters, byte HighestIrql, NtFunction Function, CallConvention Convention);
+    private sealed record Service(string Name, string Parameters, byte HighestIrql, NtFunction Function, CallConvention Convention, ulong? Exhausted);
 }

@@ -21,6 +21,7 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     private readonly BenchMachine _machine;
     private readonly DmaMemory _memory;
     private bool _messagesEnabled;
+    private bool _lineAsserted;
 
     public BenchSlot(BenchMachine machine, int index)
     {
@@ -40,11 +41,22 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
 
     /// <summary>Message interrupts granted; 0 with the line.</summary>
     public int Messages { get; private set; }
-    public bool LineAsserted { get; private set; }
+    public bool LineAsserted => IsPresent && (_lineAsserted || IsStorming);
 
-    /// <summary>Nobody claims what the line says: it is left alone until it falls.</summary>
+    /// <summary>It stormed: it is left alone until it falls.</summary>
     public bool LineMasked { get; set; }
-    public int Unclaimed { get; set; }
+
+    /// <summary>A fault that was asked for: the line stays asserted, a message comes again.</summary>
+    public bool IsStorming { get; set; }
+
+    /// <summary>At which interrupt from now on that begins; 0 never.</summary>
+    public int InterruptsBeforeStorm { get; set; }
+
+    /// <summary>Accesses of drivers to registers and ports.</summary>
+    public int Accesses { get; private set; }
+
+    /// <summary>The access at which it is gone; 0 never.</summary>
+    public int LostAtAccess { get; set; }
     public uint Vector => 0x30 + (uint)Index;
 
     /// <summary>Where each BAR lies; 0 where there is none.</summary>
@@ -62,8 +74,8 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
 
     public void SetIntx(bool asserted)
     {
-        LineAsserted = asserted && IsPresent;
-        if (!asserted) (LineMasked, Unclaimed) = (false, 0);
+        _lineAsserted = asserted && IsPresent;
+        if (!asserted) LineMasked = false;
         _machine.Cpu.RequestAttention();
     }
 
@@ -76,10 +88,19 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
         Messages = grant == InterruptGrant.Messages ? function.Interrupts.CountOf(InterruptKind.MsiX) : 0;
     }
 
+    /// <summary>A driver reads a register or a port.</summary>
+    public ulong ReadRegister(int bar, ulong offset, int size) => Reach() ? Function.Read(bar, offset, size) : ulong.MaxValue;
+
+    /// <summary>A driver writes a register or a port.</summary>
+    public void WriteRegister(int bar, ulong offset, int size, ulong value)
+    {
+        if (Reach()) Function.Write(bar, offset, size, value);
+    }
+
     public void Pull()
     {
         IsPresent = false;
-        LineAsserted = false;
+        (_lineAsserted, IsStorming) = (false, false);
         _machine.Interrupts.Drop(this);
         Function.Reset(ResetKind.PowerOn);
     }
@@ -113,6 +134,16 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
         // PMCSR: D0 is 0, D3 is 3; POWER_STATE counts from 1.
         if (capability != 0) Configure(capability + 4, 2, state - 1);
         if (state == 1) Program();
+    }
+
+    private bool Reach()
+    {
+        if (++Accesses == LostAtAccess && IsPresent)
+        {
+            _machine.Faults.Add($"{Function.Identity} is gone, at access {Accesses}");
+            Pull();
+        }
+        return IsPresent;
     }
 
     private void ProgramMessages()

@@ -20,6 +20,14 @@ public sealed class DeviceNode
 
     public PciFunction Function => _slot.Function;
 
+    /// <summary>False once it was pulled out, whoever knows of that.</summary>
+    public bool IsPresent => _slot.IsPresent;
+
+    /// <summary>The accesses of drivers to its registers and ports so far.</summary>
+    public int Accesses => _slot.Accesses;
+
+    internal BenchSlot Slot => _slot;
+
     /// <summary>The physical device object.</summary>
     public ulong Pdo => _slot.Pdo;
 
@@ -76,9 +84,10 @@ public sealed class DeviceNode
     public uint Remove() => Pnp(Irp.Remove);
 
     /// <summary>Pulls the card out, then tells the stack. Afterwards comes <see cref="Remove"/>.</summary>
-    public uint SurpriseRemove()
+    /// <param name="pull">False: the card stays in its slot. So NT does with a device that does not start again after a stop.</param>
+    public uint SurpriseRemove(bool pull = true)
     {
-        _slot.Pull();
+        if (pull) _slot.Pull();
         return Pnp(Irp.SurpriseRemoval);
     }
 

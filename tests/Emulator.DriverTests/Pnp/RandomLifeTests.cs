@@ -18,7 +18,7 @@ internal sealed class RandomLifeTests(Machine architecture, string robot)
     public void No_order_of_requests_breaks_a_rule_or_leaves_anything()
     {
         var random = new Random(20261);
-        var bench = new RobotBench(architecture, robot);
+        var bench = new RobotBench(architecture, robot, InterruptGrant.Messages);
         for (int life = 0; life < Lives; life++)
         {
             var steps = new List<string>();

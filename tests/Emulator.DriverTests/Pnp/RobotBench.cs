@@ -17,21 +17,24 @@ internal sealed class RobotBench
 
     private readonly string _robot;
 
-    public RobotBench(Machine architecture, string robot, InterruptGrant interrupts = InterruptGrant.Messages)
+    public RobotBench(Machine architecture, string robot, InterruptGrant interrupts)
+        : this(architecture, robot) => Plug(interrupts);
+
+    /// <summary>The drivers alone; the robot comes with <see cref="Plug"/>.</summary>
+    public RobotBench(Machine architecture, string robot)
     {
         Machine = new BenchMachine(architecture);
         General = Load("GeneralRobot");
         Specific = Load(robot);
         Filter = Load("AfterThought");
         _robot = robot;
-        Node = Plug(interrupts);
     }
 
     public BenchMachine Machine { get; }
     public LoadedDriver General { get; }
     public LoadedDriver Specific { get; }
     public LoadedDriver Filter { get; }
-    public DeviceNode Node { get; private set; }
+    public DeviceNode Node { get; private set; } = null!;
 
     public LoadedDriver Load(string name)
         => Machine.Load(GuestDriverFiles.Open(Machine.Machine, $"{name}.sys"), GuestDriverFiles.Map(Machine.Machine, $"{name}.sys"));
@@ -40,19 +43,19 @@ internal sealed class RobotBench
     public void PlugAgain(InterruptGrant interrupts)
     {
         Node.Unplug();
-        Node = Plug(interrupts);
+        Plug(interrupts);
     }
 
-    private DeviceNode Plug(InterruptGrant interrupts)
+    /// <summary>Plugs the robot in and adds its drivers; when one fails, <see cref="Node"/> is what there is of its stack.</summary>
+    public void Plug(InterruptGrant interrupts)
     {
         var options = new RobotOptions
         {
             Arena = new ArenaOptions { Width = 3000, Height = 2000, Obstacles = [], Objects = [] },
             Start = new PoseOptions { X = 1000, Y = 1000 },
         };
-        DeviceNode node = Machine.Plug(slot => _robot == "ProsewareRobot" ? new ProsewareRobot(slot, options) : new ContosoRobot(slot, options), interrupts);
-        node.AddDevice(Specific, Filter);
-        return node;
+        Node = Machine.Plug(slot => _robot == "ProsewareRobot" ? new ProsewareRobot(slot, options) : new ContosoRobot(slot, options), interrupts);
+        Node.AddDevice(Specific, Filter);
     }
 
     /// <summary>ROBOT_COMMANDs.</summary>

@@ -22,7 +22,7 @@ internal sealed class RobotPairTests(Machine architecture, string robot)
     [Test]
     public void The_driver_object_shows_both_halves_of_the_pair()
     {
-        var bench = new RobotBench(architecture, robot);
+        var bench = new RobotBench(architecture, robot, InterruptGrant.Messages);
         var expected = new Dictionary<int, string>
         {
             [Irp.Create] = "RobotDispatchCreate",
@@ -52,7 +52,7 @@ internal sealed class RobotPairTests(Machine architecture, string robot)
     [Test]
     public void The_stack_has_three_levels_and_the_pair_is_one_of_them()
     {
-        var bench = new RobotBench(architecture, robot);
+        var bench = new RobotBench(architecture, robot, InterruptGrant.Messages);
         Assert.That(bench.Node.Stack.Select(l => (l.Driver, l.StackSize)), Is.EqualTo(new[] { ("AfterThought", 3), (robot, 2), ("pci", 1) }));
         Assert.That(bench.Specific.Devices, Is.EqualTo(new[] { bench.Node.Stack[1].Device }));
     }
