@@ -36,7 +36,6 @@ typedef struct _DESCRIPTOR {
 typedef struct _CONTOSO {
     ULONG Tail; /* filled next */
     ULONG Head; /* ends next */
-    ULONG Outstanding;
     LONG Left, Right; /* encoders when the last descriptor ended */
 } CONTOSO;
 
@@ -94,7 +93,7 @@ static void StartList(PROBOT_DEVICE device)
 
     RtlZeroMemory(device->Common, COMMON_LENGTH);
     for (i = 0; i < ENTRIES; i++) list[i].Next = at + (i + 1) % ENTRIES * sizeof(DESCRIPTOR);
-    robot->Tail = robot->Head = robot->Outstanding = 0;
+    robot->Tail = robot->Head = 0;
     Encoders(device, &robot->Left, &robot->Right);
     Write(device, REG(LISTLO), at & 0xffff);
     Write(device, REG(LISTHI), at >> 16);
@@ -158,60 +157,29 @@ static NTSTATUS Submit(PROBOT_DEVICE device, const ROBOT_COMMAND *command)
     ULONG opcode;
 
     if (!Translate(command, &opcode, &parameter0, &parameter1)) return STATUS_INVALID_PARAMETER;
-    /* One stays the driver's, so that the robot parks. */
-    if (robot->Outstanding == ENTRIES - 1) return STATUS_DEVICE_BUSY;
     descriptor->Parameter0 = (USHORT)parameter0;
     descriptor->Parameter1 = (USHORT)parameter1;
     descriptor->Cookie = command->Tag & 0xffff;
     ROBOT_BARRIER();
     descriptor->Control = opcode | INT | OWN;
     robot->Tail = (robot->Tail + 1) % ENTRIES;
-    robot->Outstanding++;
     ROBOT_BARRIER();
     Write(device, REG(DOORBELL), REG(DOORBELL_GO_MASK));
     return STATUS_SUCCESS;
-}
-
-static ULONG Result(ULONG code)
-{
-    switch (code) {
-    case REG(RESULT_CODE_OK): return RobotOk;
-    case REG(RESULT_CODE_BUMPED): return RobotBlocked;
-    case REG(RESULT_CODE_STALLED): return RobotStalled;
-    case REG(RESULT_CODE_HALTED): return RobotAborted;
-    case REG(RESULT_CODE_REJECTED): return RobotInvalid;
-    case REG(RESULT_CODE_LOCKED): return RobotDisabled;
-    case REG(RESULT_CODE_NO_POWER): return RobotNoPower;
-    case REG(RESULT_CODE_WATCHDOG): return RobotWatchdog;
-    default: return RobotFailed;
-    }
 }
 
 static NTSTATUS Reap(PROBOT_DEVICE device, PROBOT_COMPLETION completion)
 {
     CONTOSO *robot = device->Specific;
     volatile DESCRIPTOR *descriptor = (volatile DESCRIPTOR *)device->Common + robot->Head;
-    ULONG control;
+    ULONG control = descriptor->Control;
     LONG left, right;
 
-    RtlZeroMemory(completion, sizeof *completion);
-    if (robot->Outstanding == 0) return STATUS_NO_MORE_ENTRIES;
-    control = descriptor->Control;
-    if ((control & OWN) != 0) {
-        if ((Read(device, REG(LISTST)) & REG(LISTST_HALTED_MASK)) == 0) return STATUS_NO_MORE_ENTRIES;
-        /* It may have been given back since. */
-        control = descriptor->Control;
-        if ((control & OWN) != 0) {
-            robot->Outstanding = 0;
-            completion->Result = RobotFailed;
-            return STATUS_SUCCESS;
-        }
-    }
+    if ((control & OWN) != 0) return STATUS_NO_MORE_ENTRIES;
     ROBOT_BARRIER();
     left = descriptor->Left;
     right = descriptor->Right;
-    completion->Tag = descriptor->Cookie;
-    completion->Result = Result(RESULT_OF(control));
+    completion->Result = RESULT_OF(control);
     completion->Time = descriptor->Time;
     switch (control & 0xff) {
     case REG(EXEC_OPCODE_MOVE):
@@ -227,7 +195,6 @@ static NTSTATUS Reap(PROBOT_DEVICE device, PROBOT_COMPLETION completion)
     robot->Left = left;
     robot->Right = right;
     robot->Head = (robot->Head + 1) % ENTRIES;
-    robot->Outstanding--;
     return STATUS_SUCCESS;
 }
 
@@ -243,12 +210,6 @@ static NTSTATUS Interrupt(PROBOT_DEVICE device, PULONG causes)
     return STATUS_SUCCESS;
 }
 
-static void Add(PROBOT_COLLECTION collection, ULONG type, ULONG value)
-{
-    collection->Events[collection->Count].Type = type;
-    collection->Events[collection->Count++].Value = value;
-}
-
 static ULONG Battery(PROBOT_DEVICE device)
 {
     return (ReadIndexed(device, INDEXED(BATADC)) * 100u + 1022u) / 1023u;
@@ -256,19 +217,18 @@ static ULONG Battery(PROBOT_DEVICE device)
 
 static void Collect(PROBOT_DEVICE device, PROBOT_COLLECTION collection)
 {
-    ULONG value;
-
     if ((collection->Causes & REG(CAUSE_SENSOR_MASK)) != 0) {
-        value = ReadIndexed(device, INDEXED(EVENTS));
-        if ((value & 0x7) != 0) Add(collection, RobotEventBump, value & 0x7);
-        if ((value & 0x8) != 0) Add(collection, RobotEventNear, 0);
+        ULONG events = ReadIndexed(device, INDEXED(EVENTS));
+
+        collection->Bumpers = events & 0x7;
+        collection->Near = (events & 0x8) != 0;
     }
-    if ((collection->Causes & REG(CAUSE_FAULT_MASK)) != 0) {
-        value = Read(device, REG(ERROR)) & 0xff;
-        /* The bits are those of ROBOT_FAULT_. */
-        if (value != 0) Add(collection, RobotEventFault, value);
+    /* The bits are those of ROBOT_FAULT_. */
+    if ((collection->Causes & REG(CAUSE_FAULT_MASK)) != 0) collection->Faults = Read(device, REG(ERROR)) & 0xff;
+    if ((collection->Causes & REG(CAUSE_BATTERY_MASK)) != 0) {
+        collection->BatteryFell = TRUE;
+        collection->Battery = Battery(device);
     }
-    if ((collection->Causes & REG(CAUSE_BATTERY_MASK)) != 0) Add(collection, RobotEventBattery, Battery(device));
 }
 
 /* ---- what programs ask ---- */
@@ -305,17 +265,7 @@ static LONG Range(PROBOT_DEVICE device, ULONG n)
 
 static void State(PROBOT_DEVICE device, PROBOT_STATE state)
 {
-    static const struct { ULONG Status, Flag; } flags[] = {
-        { REG(STATE_READY_MASK), ROBOT_STATE_READY }, { REG(STATE_BUSY_MASK) | REG(STATE_LIST_MASK), ROBOT_STATE_BUSY },
-        { REG(STATE_MOVING_MASK), ROBOT_STATE_MOVING }, { REG(STATE_GRIP_MASK), ROBOT_STATE_TOOL }, { REG(STATE_HOLD_MASK), ROBOT_STATE_HOLDING },
-        { REG(STATE_BATLOW_MASK), ROBOT_STATE_LOW }, { REG(STATE_BATCRIT_MASK), ROBOT_STATE_CRITICAL }, { REG(STATE_ERR_MASK), ROBOT_STATE_FAULT },
-        { REG(STATE_BUMP_MASK), ROBOT_STATE_BUMPED },
-    };
-    ULONG status = Read(device, REG(STATE)), i;
-
-    for (i = 0; i < RTL_NUMBER_OF(flags); i++) {
-        if ((status & flags[i].Status) != 0) state->Flags |= flags[i].Flag;
-    }
+    state->Flags = Read(device, REG(STATE));
     Encoders(device, &state->Left, &state->Right);
     state->Left /= TICKS_PER_MM;
     state->Right /= TICKS_PER_MM;
@@ -338,13 +288,11 @@ static NTSTATUS NTAPI DeviceControlCallback(PROBOT_DEVICE device, ROBOT_OPERATIO
     case RobotControlCollect: Collect(device, data); return STATUS_SUCCESS;
     case RobotControlSubmit: return Submit(device, data);
     case RobotControlReap: return Reap(device, data);
+    case RobotControlHalted: return (Read(device, REG(LISTST)) & REG(LISTST_HALTED_MASK)) != 0 ? STATUS_SUCCESS : STATUS_NO_MORE_ENTRIES;
     case RobotControlAbort: StopAll(device); StartList(device); return STATUS_SUCCESS;
     case RobotControlInfo: Info(device, data); return STATUS_SUCCESS;
     case RobotControlState: State(device, data); return STATUS_SUCCESS;
-    case RobotControlWatchdog:
-        if (*(PULONG)data > 0xffffu * 10u) return STATUS_INVALID_PARAMETER;
-        WriteIndexed(device, INDEXED(WDOG), (*(PULONG)data + 9u) / 10u);
-        return STATUS_SUCCESS;
+    case RobotControlWatchdog: WriteIndexed(device, INDEXED(WDOG), (*(PULONG)data + 9u) / 10u); return STATUS_SUCCESS;
     case RobotControlFeed: Write(device, REG(KICK), 0xa5c3); return STATUS_SUCCESS;
     default: return STATUS_NOT_SUPPORTED;
     }
@@ -352,19 +300,26 @@ static NTSTATUS NTAPI DeviceControlCallback(PROBOT_DEVICE device, ROBOT_OPERATIO
 
 static NTSTATUS NTAPI PnpCallback(PROBOT_DEVICE device, ROBOT_OPERATION operation, PVOID data)
 {
-    PROBOT_DESCRIPTION description = data;
+    static const ROBOT_TRANSLATION results[] = {
+        { REG(RESULT_CODE_OK), RobotOk }, { REG(RESULT_CODE_BUMPED), RobotBlocked }, { REG(RESULT_CODE_STALLED), RobotStalled },
+        { REG(RESULT_CODE_HALTED), RobotAborted }, { REG(RESULT_CODE_REJECTED), RobotInvalid }, { REG(RESULT_CODE_LOCKED), RobotDisabled },
+        { REG(RESULT_CODE_NO_POWER), RobotNoPower }, { REG(RESULT_CODE_WATCHDOG), RobotWatchdog }, { 0, 0 },
+    };
+    static const ROBOT_TRANSLATION flags[] = {
+        { REG(STATE_READY_MASK), ROBOT_STATE_READY }, { REG(STATE_BUSY_MASK) | REG(STATE_LIST_MASK), ROBOT_STATE_BUSY },
+        { REG(STATE_MOVING_MASK), ROBOT_STATE_MOVING }, { REG(STATE_GRIP_MASK), ROBOT_STATE_TOOL }, { REG(STATE_HOLD_MASK), ROBOT_STATE_HOLDING },
+        { REG(STATE_BATLOW_MASK), ROBOT_STATE_LOW }, { REG(STATE_BATCRIT_MASK), ROBOT_STATE_CRITICAL }, { REG(STATE_ERR_MASK), ROBOT_STATE_FAULT },
+        { REG(STATE_BUMP_MASK), ROBOT_STATE_BUMPED }, { 0, 0 },
+    };
+    static const ROBOT_DESCRIPTION description = {
+        .ContextSize = sizeof(CONTOSO), .RegisterLength = CONTOSO_ROBOT_BAR0_SIZE, .CommonLength = COMMON_LENGTH, .AddressBits = 32,
+        /* One descriptor stays the driver's, so that the robot parks. */
+        .Capacity = ENTRIES - 1, .MostWatchdog = 0xffff * 10, .Results = results, .Flags = flags,
+    };
 
     switch (operation) {
-    case RobotPnpDescribe:
-        description->ContextSize = sizeof(CONTOSO);
-        description->CommonLength = COMMON_LENGTH;
-        description->AddressBits = 32;
-        return STATUS_SUCCESS;
-    case RobotPnpPrepare:
-        if (device->Bars[0].Length < CONTOSO_ROBOT_BAR0_SIZE) return STATUS_DEVICE_CONFIGURATION_ERROR;
-        if (device->CommonLogical.HighPart != 0) return STATUS_INSUFFICIENT_RESOURCES;
-        return Read(device, REG(CHIPID)) == 0x4f43 /* "CO" */ ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE;
-    case RobotPnpRelease: return STATUS_SUCCESS;
+    case RobotPnpDescribe: *(PROBOT_DESCRIPTION)data = description; return STATUS_SUCCESS;
+    case RobotPnpIdentify: return Read(device, REG(CHIPID)) == 0x4f43 /* "CO" */ ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE;
     default: return STATUS_NOT_SUPPORTED;
     }
 }

@@ -106,7 +106,7 @@ void RobotAdvance(PROBOT_EXTENSION Extension, PLIST_ENTRY Ended)
             Extension->Count = stack->MajorFunction == IRP_MJ_WRITE ? stack->Parameters.Write.Length / sizeof(ROBOT_COMMAND) : 1;
             Extension->Next = Extension->Done = 0;
         }
-        while (Extension->Next < Extension->Count) {
+        while (Extension->Next < Extension->Count && Extension->Next - Extension->Done < Extension->Description.Capacity) {
             status = RobotCall(Extension, RobotDeviceControlCallback, RobotControlSubmit, &Extension->Commands[Extension->Next]);
             if (!NT_SUCCESS(status)) break;
             Extension->Next++;
@@ -117,13 +117,34 @@ void RobotAdvance(PROBOT_EXTENSION Extension, PLIST_ENTRY Ended)
     }
 }
 
+static ULONG TranslateResult(const ROBOT_TRANSLATION *table, ULONG code)
+{
+    while (table->Robot != 0 && table->Device != code) table++;
+    return table->Robot != 0 ? table->Robot : RobotFailed;
+}
+
+/* The next command that ended. FALSE: none. An engine that has halted and left one without an end has failed it. Locked. */
+static BOOLEAN NextCompletion(PROBOT_EXTENSION extension, PROBOT_COMPLETION completion)
+{
+    RtlZeroMemory(completion, sizeof *completion);
+    if (!NT_SUCCESS(RobotCall(extension, RobotDeviceControlCallback, RobotControlReap, completion))) {
+        if (!NT_SUCCESS(RobotCall(extension, RobotDeviceControlCallback, RobotControlHalted, NULL))) return FALSE;
+        /* The robot may have written it since. */
+        if (!NT_SUCCESS(RobotCall(extension, RobotDeviceControlCallback, RobotControlReap, completion))) {
+            completion->Result = RobotFailed;
+            return TRUE;
+        }
+    }
+    completion->Result = TranslateResult(extension->Description.Results, completion->Result);
+    return TRUE;
+}
+
 /* Takes what has ended from the robot. Locked. */
 static void Reap(PROBOT_EXTENSION extension, PLIST_ENTRY ended)
 {
     ROBOT_COMPLETION completion;
 
-    while (extension->Active != NULL && extension->Done < extension->Next
-        && NT_SUCCESS(RobotCall(extension, RobotDeviceControlCallback, RobotControlReap, &completion))) {
+    while (extension->Active != NULL && extension->Done < extension->Next && NextCompletion(extension, &completion)) {
         extension->Statistics.Commands++;
         if (completion.Result != RobotOk) {
             RobotFinish(extension, completion.Result, &completion, 0, ended);
@@ -140,7 +161,6 @@ void NTAPI RobotDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
     ROBOT_COLLECTION collection;
     LIST_ENTRY ended;
     KIRQL irql;
-    ULONG i;
 
     UNREFERENCED_PARAMETER(Dpc);
     UNREFERENCED_PARAMETER(Argument1);
@@ -152,7 +172,10 @@ void NTAPI RobotDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
     extension->Statistics.Dpcs++;
     if (extension->Ready) {
         RobotCall(extension, RobotDeviceControlCallback, RobotControlCollect, &collection);
-        for (i = 0; i < collection.Count && i < ROBOT_COLLECTED; i++) Event(extension, collection.Events[i].Type, collection.Events[i].Value, 0);
+        if (collection.Bumpers != 0) Event(extension, RobotEventBump, collection.Bumpers, 0);
+        if (collection.Near) Event(extension, RobotEventNear, 0, 0);
+        if (collection.Faults != 0) Event(extension, RobotEventFault, collection.Faults, 0);
+        if (collection.BatteryFell) Event(extension, RobotEventBattery, collection.Battery, 0);
         Reap(extension, &ended);
         ServeReaders(extension, &ended);
     }

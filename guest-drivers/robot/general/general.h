@@ -44,7 +44,6 @@ typedef struct _ROBOT_EXTENSION {
     KDPC Dpc;
     volatile LONG Listening; /* the ISR may look at the robot, which is neither down nor gone */
     volatile LONG Causes; /* from the ISR to the DPC */
-    BOOLEAN Prepared; /* by RobotPnpPrepare */
 
     KSPIN_LOCK Lock; /* guards everything below, and the registers but for the ISR's */
     ROBOT_PNP_STATE State; /* written under Lock, by PnP requests, which come one at a time */

@@ -41,8 +41,6 @@ static void Release(PROBOT_EXTENSION extension)
     ULONG i;
 
     RobotDisconnect(extension);
-    if (extension->Prepared) RobotCall(extension, RobotPnpCallback, RobotPnpRelease, NULL);
-    extension->Prepared = FALSE;
     if (extension->Device.Common != NULL) {
         extension->Adapter->DmaOperations->FreeCommonBuffer(extension->Adapter, extension->Description.CommonLength, extension->Device.CommonLogical,
             extension->Device.Common, FALSE);
@@ -79,6 +77,8 @@ static NTSTATUS AllocateCommonBuffer(PROBOT_EXTENSION extension)
         &extension->Device.CommonLogical, FALSE);
     if (extension->Device.Common == NULL) return STATUS_INSUFFICIENT_RESOURCES;
     RtlZeroMemory(extension->Device.Common, extension->Description.CommonLength);
+    /* NT was told so; a HAL that does not keep to it must not have the robot write elsewhere. */
+    if (extension->Description.AddressBits == 32 && extension->Device.CommonLogical.HighPart != 0) return STATUS_INSUFFICIENT_RESOURCES;
     return STATUS_SUCCESS;
 }
 
@@ -100,12 +100,10 @@ static NTSTATUS Acquire(PROBOT_EXTENSION extension, PCM_RESOURCE_LIST translated
             interrupt = at;
         }
     }
-    if (bars == 0 || interrupt == NULL) return STATUS_DEVICE_CONFIGURATION_ERROR;
+    if (bars == 0 || extension->Device.Bars[0].Length < extension->Description.RegisterLength || interrupt == NULL) return STATUS_DEVICE_CONFIGURATION_ERROR;
     status = AllocateCommonBuffer(extension);
-    if (NT_SUCCESS(status)) status = RobotCall(extension, RobotPnpCallback, RobotPnpPrepare, NULL);
-    if (!NT_SUCCESS(status)) return status;
-    extension->Prepared = TRUE;
-    status = RobotCall(extension, RobotPowerCallback, RobotPowerUp, NULL);
+    if (NT_SUCCESS(status)) status = RobotCall(extension, RobotPnpCallback, RobotPnpIdentify, NULL);
+    if (NT_SUCCESS(status)) status = RobotCall(extension, RobotPowerCallback, RobotPowerUp, NULL);
     if (!NT_SUCCESS(status)) return status;
     status = RobotConnect(extension, interrupt);
     if (!NT_SUCCESS(status)) {

@@ -81,6 +81,16 @@ NTSTATUS NTAPI RobotDispatchWrite(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return RobotQueueRequest(extension, Irp, &extension->Programs);
 }
 
+static ULONG TranslateFlags(const ROBOT_TRANSLATION *table, ULONG flags)
+{
+    ULONG result = 0;
+
+    for (; table->Robot != 0; table++) {
+        if ((flags & table->Device) != 0) result |= table->Robot;
+    }
+    return result;
+}
+
 /* IOCTLs that end at once. Locked. */
 static NTSTATUS Control(PROBOT_EXTENSION extension, ULONG code, PVOID buffer, ULONG_PTR *information, PLIST_ENTRY ended)
 {
@@ -109,6 +119,7 @@ static NTSTATUS Control(PROBOT_EXTENSION extension, ULONG code, PVOID buffer, UL
 
         RtlZeroMemory(state, sizeof *state);
         status = RobotCall(extension, RobotDeviceControlCallback, RobotControlState, state);
+        state->Flags = TranslateFlags(extension->Description.Flags, state->Flags);
         for (entry = extension->Programs.Flink; entry != &extension->Programs; entry = entry->Flink) state->Waiting++;
         *information = sizeof *state;
         return status;
@@ -122,6 +133,7 @@ static NTSTATUS Control(PROBOT_EXTENSION extension, ULONG code, PVOID buffer, UL
         /* The wheels may go on after RobotVelocity. */
         return RobotCall(extension, RobotDeviceControlCallback, RobotControlAbort, NULL);
     case IOCTL_ROBOT_SET_WATCHDOG:
+        if (*(PULONG)buffer > extension->Description.MostWatchdog) return STATUS_INVALID_PARAMETER;
         return RobotCall(extension, RobotDeviceControlCallback, RobotControlWatchdog, buffer);
     default:
         return RobotCall(extension, RobotDeviceControlCallback, RobotControlFeed, NULL);

@@ -34,10 +34,8 @@ typedef struct _ROBOT_DEVICE {
  */
 typedef enum _ROBOT_OPERATION {
     /* PnP callback */
-    RobotPnpDescribe = 0x100, /* ROBOT_DESCRIPTION, out. PASSIVE_LEVEL, from AddDevice; Device is NULL. */
-    RobotPnpPrepare, /* NULL. PASSIVE_LEVEL: BARs and DMA memory are there; identify the robot. */
-    RobotPnpRelease, /* NULL. PASSIVE_LEVEL, after a RobotPnpPrepare that succeeded: they are about to go. The robot is down, and may be gone:
-                        no register accesses. */
+    RobotPnpDescribe = 0x100, /* PROBOT_DESCRIPTION, out. PASSIVE_LEVEL, from AddDevice; Device is NULL. */
+    RobotPnpIdentify, /* NULL. PASSIVE_LEVEL: BARs and DMA memory are there; STATUS_SUCCESS when it is the robot that the driver knows. */
 
     /* Power callback */
     RobotPowerUp = 0x200, /* NULL. <= DISPATCH_LEVEL: reset, set up DMA, clear causes; interrupts stay off. */
@@ -46,34 +44,42 @@ typedef enum _ROBOT_OPERATION {
 
     /* Device control callback */
     RobotControlInterrupt = 0x300, /* PULONG, out: causes. DIRQL: STATUS_SUCCESS when ours, then acknowledged; else STATUS_NO_MORE_ENTRIES. */
-    RobotControlCollect, /* ROBOT_COLLECTION. Locked: turn causes into events. */
-    RobotControlSubmit, /* PROBOT_COMMAND, in. Locked: give it to the engine. STATUS_DEVICE_BUSY: full, again after a completion;
-                           STATUS_INVALID_PARAMETER: not for this robot. */
-    RobotControlReap, /* PROBOT_COMPLETION, out. Locked: the next that ended, or STATUS_NO_MORE_ENTRIES. A halt without a completion is
-                         one with RobotFailed. */
+    RobotControlCollect, /* ROBOT_COLLECTION. Locked: what the causes mean; it is acknowledged. */
+    RobotControlSubmit, /* PROBOT_COMMAND, in. Locked: give it to the engine, which has room. STATUS_INVALID_PARAMETER: not for this robot. */
+    RobotControlReap, /* PROBOT_COMPLETION, out: Result as the robot codes it, Value, Time. Locked: the next that ended, or STATUS_NO_MORE_ENTRIES. */
+    RobotControlHalted, /* NULL. Locked: STATUS_SUCCESS when the engine has halted, else STATUS_NO_MORE_ENTRIES. */
     RobotControlAbort, /* NULL. Locked: stop the wheels, forget what was submitted; the engine is empty and ready on return. The robot may be
                           gone. */
     RobotControlInfo, /* PROBOT_INFO, out: all but Size and Messages. Locked. */
-    RobotControlState, /* PROBOT_STATE, out: all but Waiting. Locked. */
-    RobotControlWatchdog, /* PULONG, in: ms. Locked. */
+    RobotControlState, /* PROBOT_STATE, out: all but Waiting; Flags as the robot codes them. Locked. */
+    RobotControlWatchdog, /* PULONG, in: ms, at most MostWatchdog. Locked. */
     RobotControlFeed /* NULL. Locked. */
 } ROBOT_OPERATION;
 
+/* What a robot's code or bit is in robot.h's terms. A table of them ends with a Robot of 0. */
+typedef struct _ROBOT_TRANSLATION {
+    ULONG Device;
+    ULONG Robot;
+} ROBOT_TRANSLATION;
+
 typedef struct _ROBOT_DESCRIPTION {
     ULONG ContextSize; /* bytes */
+    ULONG RegisterLength; /* bytes that Bars[0] has at least */
     ULONG CommonLength; /* bytes of DMA memory, 0 none */
     ULONG AddressBits; /* 32 or 64: what the robot can address */
+    ULONG Capacity; /* commands that the engine takes before the first of them has ended */
+    ULONG MostWatchdog; /* ms */
+    const ROBOT_TRANSLATION *Results; /* result codes to ROBOT_RESULT; a code that is not there is RobotFailed */
+    const ROBOT_TRANSLATION *Flags; /* masks to ROBOT_STATE_ */
 } ROBOT_DESCRIPTION, *PROBOT_DESCRIPTION;
-
-#define ROBOT_COLLECTED 4
 
 typedef struct _ROBOT_COLLECTION {
     ULONG Causes; /* in: what RobotControlInterrupt gave, of one or more interrupts */
-    ULONG Count; /* out */
-    struct {
-        ULONG Type;
-        ULONG Value;
-    } Events[ROBOT_COLLECTED];
+    ULONG Bumpers; /* out: that were pressed */
+    ULONG Faults; /* out: ROBOT_FAULT_ bits */
+    ULONG Battery; /* out, with BatteryFell: percent */
+    BOOLEAN BatteryFell; /* out */
+    BOOLEAN Near; /* out: something came near in front */
 } ROBOT_COLLECTION, *PROBOT_COLLECTION;
 
 typedef NTSTATUS NTAPI ROBOT_CALLBACK(PROBOT_DEVICE Device, ROBOT_OPERATION Operation, PVOID Data);

@@ -33,7 +33,6 @@ typedef struct _COMPLETION {
 
 typedef struct _PROSEWARE {
     ULONG Tail; /* filled next */
-    ULONG Outstanding;
     ULONG Head; /* read next */
     ULONG Phase; /* expected: COMPLETION_PHASE or 0 */
 } PROSEWARE;
@@ -67,7 +66,7 @@ static void StartRing(PROBOT_DEVICE device)
     ULONGLONG ring = (ULONGLONG)device->CommonLogical.QuadPart + RING_OFFSET, queue = (ULONGLONG)device->CommonLogical.QuadPart + QUEUE_OFFSET;
 
     RtlZeroMemory(device->Common, COMMON_LENGTH);
-    robot->Tail = robot->Outstanding = robot->Head = 0;
+    robot->Tail = robot->Head = 0;
     robot->Phase = COMPLETION_PHASE;
     Write(device, REG(RING_BASE), (ULONG)ring);
     Write(device, REG(RING_BASE) + 4, (ULONG)(ring >> 32));
@@ -99,31 +98,14 @@ static NTSTATUS Submit(PROBOT_DEVICE device, const ROBOT_COMMAND *command)
 
     /* Arguments out of range the robot itself answers with INVALID. */
     if (command->Opcode >= RobotOpcodes) return STATUS_INVALID_PARAMETER;
-    if (robot->Outstanding == ENTRIES - 1) return STATUS_DEVICE_BUSY;
     descriptor->Command = opcodes[command->Opcode] | DESCRIPTOR_INT | command->Tag << 16;
     descriptor->Argument0 = command->Argument0;
     descriptor->Argument1 = command->Argument1;
     descriptor->Zero = 0;
-    robot->Outstanding++;
     robot->Tail = (robot->Tail + 1) % ENTRIES;
     ROBOT_BARRIER();
     Write(device, REG(RING_TAIL), robot->Tail);
     return STATUS_SUCCESS;
-}
-
-static ULONG Result(ULONG code)
-{
-    switch (code) {
-    case REG(RESULT_CODE_OK): return RobotOk;
-    case REG(RESULT_CODE_BLOCKED): return RobotBlocked;
-    case REG(RESULT_CODE_STALLED): return RobotStalled;
-    case REG(RESULT_CODE_ABORTED): return RobotAborted;
-    case REG(RESULT_CODE_INVALID): return RobotInvalid;
-    case REG(RESULT_CODE_DISABLED): return RobotDisabled;
-    case REG(RESULT_CODE_NO_POWER): return RobotNoPower;
-    case REG(RESULT_CODE_WATCHDOG): return RobotWatchdog;
-    default: return RobotFailed;
-    }
 }
 
 static NTSTATUS Reap(PROBOT_DEVICE device, PROBOT_COMPLETION completion)
@@ -132,26 +114,13 @@ static NTSTATUS Reap(PROBOT_DEVICE device, PROBOT_COMPLETION completion)
     volatile COMPLETION *entry = (volatile COMPLETION *)((PUCHAR)device->Common + QUEUE_OFFSET) + robot->Head;
     ULONG last = entry->Last;
 
-    RtlZeroMemory(completion, sizeof *completion);
-    if ((last & COMPLETION_PHASE) != robot->Phase) {
-        /* Only a ring that failed leaves descriptors without a completion. */
-        if (robot->Outstanding == 0 || (Read(device, REG(RING_STATUS)) & REG(RING_STATUS_FAILED_MASK)) == 0) return STATUS_NO_MORE_ENTRIES;
-        /* It may have written its last one since. */
-        last = entry->Last;
-        if ((last & COMPLETION_PHASE) != robot->Phase) {
-            robot->Outstanding = 0;
-            completion->Result = RobotFailed;
-            return STATUS_SUCCESS;
-        }
-    }
+    if ((last & COMPLETION_PHASE) != robot->Phase) return STATUS_NO_MORE_ENTRIES;
     ROBOT_BARRIER();
-    completion->Tag = last & 0xffff;
-    completion->Result = Result(last >> 16 & 0xff);
+    completion->Result = last >> 16 & 0xff;
     completion->Value = entry->Value;
     completion->Time = entry->Time;
     robot->Head = (robot->Head + 1) % ENTRIES;
     if (robot->Head == 0) robot->Phase ^= COMPLETION_PHASE;
-    robot->Outstanding--;
     Write(device, REG(CQ_HEAD), robot->Head);
     return STATUS_SUCCESS;
 }
@@ -171,12 +140,6 @@ static NTSTATUS Interrupt(PROBOT_DEVICE device, PULONG causes)
     return STATUS_SUCCESS;
 }
 
-static void Add(PROBOT_COLLECTION collection, ULONG type, ULONG value)
-{
-    collection->Events[collection->Count].Type = type;
-    collection->Events[collection->Count++].Value = value;
-}
-
 static void Collect(PROBOT_DEVICE device, PROBOT_COLLECTION collection)
 {
     ULONG value;
@@ -184,18 +147,18 @@ static void Collect(PROBOT_DEVICE device, PROBOT_COLLECTION collection)
     if ((collection->Causes & 0x2) != 0) {
         value = Read(device, REG(SENSEVT));
         Write(device, REG(SENSEVT), value);
-        if ((value & REG(SENSEVT_BUMP_MASK)) != 0) Add(collection, RobotEventBump, value & REG(SENSEVT_BUMP_MASK));
-        if ((value & REG(SENSEVT_NEAR_MASK)) != 0) Add(collection, RobotEventNear, 0);
+        collection->Bumpers = FIELD(value, SENSEVT_BUMP);
+        collection->Near = (value & REG(SENSEVT_NEAR_MASK)) != 0;
     }
     if ((collection->Causes & 0x4) != 0) {
-        value = Read(device, REG(FAULTS)) & 0xff;
+        value = Read(device, REG(FAULTS));
         Write(device, REG(FAULTS), value);
         /* The bits are those of ROBOT_FAULT_. */
-        if (value != 0) Add(collection, RobotEventFault, value);
+        collection->Faults = value & 0xff;
     }
     if ((collection->Causes & 0x8) != 0) {
-        value = Read(device, REG(BATTERY));
-        Add(collection, RobotEventBattery, FIELD(value, BATTERY_PERCENT));
+        collection->BatteryFell = TRUE;
+        collection->Battery = FIELD(Read(device, REG(BATTERY)), BATTERY_PERCENT);
     }
 }
 
@@ -234,23 +197,16 @@ static LONG Range(PROBOT_DEVICE device, ULONG n)
 
 static void State(PROBOT_DEVICE device, PROBOT_STATE state)
 {
-    static const struct { ULONG Status, Flag; } flags[] = {
-        { REG(STATUS_READY_MASK), ROBOT_STATE_READY }, { REG(STATUS_BUSY_MASK) | REG(STATUS_RUNNING_MASK), ROBOT_STATE_BUSY },
-        { REG(STATUS_MOVING_MASK), ROBOT_STATE_MOVING }, { REG(STATUS_PENDOWN_MASK), ROBOT_STATE_TOOL }, { REG(STATUS_BATLOW_MASK), ROBOT_STATE_LOW },
-        { REG(STATUS_BATCRIT_MASK), ROBOT_STATE_CRITICAL }, { REG(STATUS_FAULT_MASK), ROBOT_STATE_FAULT }, { REG(STATUS_BUMPED_MASK), ROBOT_STATE_BUMPED },
-    };
-    ULONG status = Read(device, REG(STATUS)), battery = Read(device, REG(BATTERY)), i;
+    ULONG i;
 
-    for (i = 0; i < RTL_NUMBER_OF(flags); i++) {
-        if ((status & flags[i].Status) != 0) state->Flags |= flags[i].Flag;
-    }
+    state->Flags = Read(device, REG(STATUS));
     state->Left = (LONG)Read(device, REG(ODO_L));
     state->Right = (LONG)Read(device, REG(ODO_R));
     state->Heading = (LONG)(Read(device, REG(HEADING)) & REG(HEADING_TENTHS_MASK));
     for (i = 0; i < REG(RANGE_COUNT); i++) state->Range[i] = Range(device, i);
     state->Range[3] = ROBOT_NO_SENSOR;
     state->Bumpers = Read(device, REG(BUMPERS)) & REG(BUMPERS_PRESSED_MASK);
-    state->Battery = FIELD(battery, BATTERY_PERCENT);
+    state->Battery = FIELD(Read(device, REG(BATTERY)), BATTERY_PERCENT);
 }
 
 /* ---- the callbacks ---- */
@@ -262,13 +218,11 @@ static NTSTATUS NTAPI DeviceControlCallback(PROBOT_DEVICE device, ROBOT_OPERATIO
     case RobotControlCollect: Collect(device, data); return STATUS_SUCCESS;
     case RobotControlSubmit: return Submit(device, data);
     case RobotControlReap: return Reap(device, data);
+    case RobotControlHalted: return (Read(device, REG(RING_STATUS)) & REG(RING_STATUS_FAILED_MASK)) != 0 ? STATUS_SUCCESS : STATUS_NO_MORE_ENTRIES;
     case RobotControlAbort: StopAll(device); StartRing(device); return STATUS_SUCCESS;
     case RobotControlInfo: Info(device, data); return STATUS_SUCCESS;
     case RobotControlState: State(device, data); return STATUS_SUCCESS;
-    case RobotControlWatchdog:
-        if (*(PULONG)data > REG(WDT_PERIOD_MS_MASK)) return STATUS_INVALID_PARAMETER;
-        Write(device, REG(WDT_PERIOD), *(PULONG)data);
-        return STATUS_SUCCESS;
+    case RobotControlWatchdog: Write(device, REG(WDT_PERIOD), *(PULONG)data); return STATUS_SUCCESS;
     case RobotControlFeed: Write(device, REG(WDT_FEED), 0x600d); return STATUS_SUCCESS;
     default: return STATUS_NOT_SUPPORTED;
     }
@@ -276,18 +230,25 @@ static NTSTATUS NTAPI DeviceControlCallback(PROBOT_DEVICE device, ROBOT_OPERATIO
 
 static NTSTATUS NTAPI PnpCallback(PROBOT_DEVICE device, ROBOT_OPERATION operation, PVOID data)
 {
-    PROBOT_DESCRIPTION description = data;
+    static const ROBOT_TRANSLATION results[] = {
+        { REG(RESULT_CODE_OK), RobotOk }, { REG(RESULT_CODE_BLOCKED), RobotBlocked }, { REG(RESULT_CODE_STALLED), RobotStalled },
+        { REG(RESULT_CODE_ABORTED), RobotAborted }, { REG(RESULT_CODE_INVALID), RobotInvalid }, { REG(RESULT_CODE_DISABLED), RobotDisabled },
+        { REG(RESULT_CODE_NO_POWER), RobotNoPower }, { REG(RESULT_CODE_WATCHDOG), RobotWatchdog }, { 0, 0 },
+    };
+    static const ROBOT_TRANSLATION flags[] = {
+        { REG(STATUS_READY_MASK), ROBOT_STATE_READY }, { REG(STATUS_BUSY_MASK) | REG(STATUS_RUNNING_MASK), ROBOT_STATE_BUSY },
+        { REG(STATUS_MOVING_MASK), ROBOT_STATE_MOVING }, { REG(STATUS_PENDOWN_MASK), ROBOT_STATE_TOOL }, { REG(STATUS_BATLOW_MASK), ROBOT_STATE_LOW },
+        { REG(STATUS_BATCRIT_MASK), ROBOT_STATE_CRITICAL }, { REG(STATUS_FAULT_MASK), ROBOT_STATE_FAULT }, { REG(STATUS_BUMPED_MASK), ROBOT_STATE_BUMPED },
+        { 0, 0 },
+    };
+    static const ROBOT_DESCRIPTION description = {
+        .ContextSize = sizeof(PROSEWARE), .RegisterLength = PROSEWARE_ROBOT_BAR0_SIZE, .CommonLength = COMMON_LENGTH, .AddressBits = 64,
+        .Capacity = ENTRIES - 1, .MostWatchdog = REG(WDT_PERIOD_MS_MASK), .Results = results, .Flags = flags,
+    };
 
     switch (operation) {
-    case RobotPnpDescribe:
-        description->ContextSize = sizeof(PROSEWARE);
-        description->CommonLength = COMMON_LENGTH;
-        description->AddressBits = 64;
-        return STATUS_SUCCESS;
-    case RobotPnpPrepare:
-        if (device->Bars[0].Length < PROSEWARE_ROBOT_BAR0_SIZE) return STATUS_DEVICE_CONFIGURATION_ERROR;
-        return Read(device, REG(ID)) == 0x42525750 /* "PWRB" */ ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE;
-    case RobotPnpRelease: return STATUS_SUCCESS;
+    case RobotPnpDescribe: *(PROBOT_DESCRIPTION)data = description; return STATUS_SUCCESS;
+    case RobotPnpIdentify: return Read(device, REG(ID)) == 0x42525750 /* "PWRB" */ ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE;
     default: return STATUS_NOT_SUPPORTED;
     }
 }
