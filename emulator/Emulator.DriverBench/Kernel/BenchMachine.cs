@@ -3,6 +3,7 @@ using Emulator.DriverBench.Cpu;
 using Emulator.DriverBench.Memory;
 using Emulator.DriverBench.Pe;
 using Emulator.DriverBench.Pnp;
+using Emulator.Nt.Views;
 using Emulator.Time;
 using Emulator.Turns;
 
@@ -42,6 +43,7 @@ public sealed class BenchMachine
         Guest = new GuestMemory(Space, Layout, Crash);
         MemoryRegion stack = Kernel.Allocate(0x40_000, Protection.ReadWrite, "kernel stack")!;
         Cpu.State.Rsp = stack.End - 0x100;
+        Modules = new ModuleList(this);
         Memory = new MemoryServices(this);
         Synchronization = new SynchronizationServices(this);
         Interrupts = new InterruptServices(this);
@@ -54,7 +56,11 @@ public sealed class BenchMachine
         Dma.AddTo(_services);
         Bus = new PciBusDriver(this);
         Bus.AddTo(bus);
+        _modules.List(Modules);
+        Nodes = new NodeTree(this);
         Bus.Initialize(bus);
+        var source = new NtSource(this);
+        Viewer = new NtViewer(source, Layout.Objects, source, DriverObjects());
     }
 
     public Machine Machine { get; }
@@ -91,6 +97,12 @@ public sealed class BenchMachine
     /// <inheritdoc cref="InterruptsDelivered"/>
     public int DpcsDelivered => Interrupts.DpcsDelivered;
 
+    /// <summary>What a debugger shows of this machine: drivers, stacks and device nodes, read from its memory.</summary>
+    public NtViewer Viewer { get; }
+
+    /// <summary>The root of the tree of device nodes (DEVICE_NODE).</summary>
+    public ulong RootNode => Nodes.Root;
+
     internal TimerQueue Timers { get; } = new();
     internal MailQueue Mail => _mail;
     internal GuestMemory Guest { get; }
@@ -102,6 +114,8 @@ public sealed class BenchMachine
     internal IoServices Io { get; }
     internal DmaServices Dma { get; }
     internal PciBusDriver Bus { get; }
+    internal NodeTree Nodes { get; }
+    internal ModuleList Modules { get; }
 
     /// <summary>The address of a function of NT, as a debugger shows it: "IopInvalidDeviceRequest". Null when the bench lacks it.</summary>
     public ulong? AddressOf(string ntFunction) => _services.Find(ntFunction);
@@ -263,6 +277,16 @@ public sealed class BenchMachine
         Symbols.RemoveModule(driver.Image.Base);
         driver.Image.Unload();
         _images.Release(driver.Image.Base, driver.Image.Region.Length);
+    }
+
+    private IEnumerable<ulong> DriverObjects()
+    {
+        yield return Nodes.Driver;
+        yield return Bus.Driver;
+        foreach (LoadedDriver driver in _drivers)
+        {
+            if (driver.Object != 0) yield return driver.Object;
+        }
     }
 
     private RangeAllocator Range(ulong x64, ulong x86, ulong length)

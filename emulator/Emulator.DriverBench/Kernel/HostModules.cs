@@ -24,6 +24,17 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
         return module;
     }
 
+    /// <summary>Gives every module its entry in the list that debuggers read.</summary>
+    public void List(ModuleList list)
+    {
+        foreach (NtServices module in _modules)
+        {
+            module.Section = module.Name == "nt"
+                ? list.Add("ntoskrnl.exe", @"\SystemRoot\system32\", module.Base, (uint)NtServices.Length, 0)
+                : list.Add($"{module.Name}.sys", LoadedDriver.DriverFolder, module.Base, (uint)NtServices.Length, 0);
+        }
+    }
+
     /// <summary>Where an import leads, when it is of one of these modules' files.</summary>
     public bool TryResolve(PeImport import, out ulong? address)
     {

@@ -7,12 +7,17 @@ public sealed class LoadedDriver
 {
     private readonly BenchMachine _machine;
     private readonly List<ulong> _blocks = [];
+    private readonly ulong _section;
 
     internal LoadedDriver(BenchMachine machine, LoadedImage image, IReadOnlyList<LoadedDriver> uses)
     {
         (_machine, Image, Uses) = (machine, image, uses);
         IsExportDriver = image.AddressOf("DllInitialize") is not null;
+        _section = machine.Modules.Add(image.Image.Name, DriverFolder, image.Base, image.Size, image.EntryPoint);
     }
+
+    /// <summary>Where NT keeps drivers.</summary>
+    internal const string DriverFolder = @"\SystemRoot\System32\drivers\";
 
     public LoadedImage Image { get; }
 
@@ -51,7 +56,10 @@ public sealed class LoadedDriver
         return Field(_machine.Layout.DriverMajor + (index * _machine.Layout.Pointer));
     }
 
-    internal static ulong CreateObject(BenchMachine machine, string name, ulong start, uint size, ulong entry, Func<int, string, ulong> allocate)
+    /// <summary>Makes a DRIVER_OBJECT as IopLoadDriver does.</summary>
+    /// <param name="section">Its entry in the list of modules; 0 for a driver inside the kernel, whose start and size are 0, too.</param>
+    internal static ulong CreateObject(
+        BenchMachine machine, string name, ulong section, ulong start, uint size, ulong entry, Func<int, string, ulong> allocate)
     {
         (NtLayout layout, GuestMemory guest) = (machine.Layout, machine.Guest);
         ulong driver = allocate(layout.DriverSize + layout.ExtensionSize, $"DRIVER_OBJECT {name}");
@@ -67,13 +75,7 @@ public sealed class LoadedDriver
         guest.SetPointer(extension, driver);
         SetString(driver + (ulong)layout.DriverName, $@"\Driver\{name}");
         SetString(extension + (ulong)layout.ExtensionServiceKey, name);
-        ulong loader = allocate(layout.LoaderSize, $"loader entry of {name}");
-        guest.SetPointer(loader + (ulong)layout.LoaderBase, start);
-        guest.SetPointer(loader + (ulong)layout.LoaderEntry, entry);
-        guest.SetU32(loader + (ulong)layout.LoaderImageSize, size);
-        SetString(loader + (ulong)layout.LoaderFullName, $@"\SystemRoot\System32\drivers\{name}.sys");
-        SetString(loader + (ulong)layout.LoaderBaseName, $"{name}.sys");
-        guest.SetPointer(driver + (ulong)layout.DriverSection, loader);
+        guest.SetPointer(driver + (ulong)layout.DriverSection, section);
         ulong invalid = machine.AddressOf("IopInvalidDeviceRequest")!.Value;
         for (int i = 0; i < NtLayout.MajorFunctions; i++) guest.SetPointer(driver + (ulong)(layout.DriverMajor + (i * layout.Pointer)), invalid);
         return driver;
@@ -87,7 +89,7 @@ public sealed class LoadedDriver
         ulong registry = Allocate(_machine.Layout.StringSize, "RegistryPath");
         _machine.Guest.SetUnicodeString(registry, Allocate((path.Length * 2) + 2, "RegistryPath"), path);
         if (IsExportDriver) return (uint)_machine.Call(Image.AddressOf("DllInitialize")!.Value, registry);
-        Object = CreateObject(_machine, Name, Image.Base, Image.Size, Image.EntryPoint, Allocate);
+        Object = CreateObject(_machine, Name, _section, Image.Base, Image.Size, Image.EntryPoint, Allocate);
         uint status = (uint)_machine.Call(Image.EntryPoint, Object, registry);
         Image.DiscardInitialization();
         return status;
@@ -108,6 +110,7 @@ public sealed class LoadedDriver
 
     internal void FreeObjects()
     {
+        _machine.Modules.Remove(_section);
         foreach (ulong block in _blocks) _machine.FreeKernel(block, $"object of {Name}");
     }
 

@@ -11,51 +11,50 @@ public sealed class NtLayout(bool is64Bit)
     /// <summary>8 or 4.</summary>
     public int Pointer { get; } = is64Bit ? 8 : 4;
 
+    /// <summary>The objects that debuggers look at, as the views of them are told. The bench makes device nodes as Windows 10 and NT 5.2 have them.</summary>
+    public Emulator.Nt.NtLayout Objects { get; } = is64Bit ? Emulator.Nt.NtLayout.Windows10 : Emulator.Nt.NtLayout.X86;
+
     // UNICODE_STRING: Length 0, MaximumLength 2.
-    public int StringBuffer => Pick(8, 4);
-    public int StringSize => Pick(16, 8);
+    public int StringBuffer => Pointer;
+    public int StringSize => Objects.UnicodeStringSize;
 
     // DRIVER_OBJECT: Type 0 (4), Size 2. The DRIVER_EXTENSION lies directly behind it.
-    public int DriverSize => Pick(0x150, 0xA8);
-    public int DriverDevice => Pick(8, 4);
-    public int DriverFlags => Pick(0x10, 8);
-    public int DriverStart => Pick(0x18, 0xC);
-    public int DriverImageSize => Pick(0x20, 0x10);
-    public int DriverSection => Pick(0x28, 0x14);
-    public int DriverExtension => Pick(0x30, 0x18);
-    public int DriverName => Pick(0x38, 0x1C);
-    public int DriverInit => Pick(0x58, 0x2C);
-    public int DriverStartIo => Pick(0x60, 0x30);
-    public int DriverUnload => Pick(0x68, 0x34);
-    public int DriverMajor => Pick(0x70, 0x38);
-    public int ExtensionAddDevice => Pick(8, 4);
-    public int ExtensionCount => Pick(0x10, 8);
-    public int ExtensionServiceKey => Pick(0x18, 0xC);
+    public int DriverSize => Objects.DriverObject.Size;
+    public int DriverDevice => Objects.DriverObject.DeviceObject;
+    public int DriverFlags => Objects.DriverObject.Flags;
+    public int DriverStart => Objects.DriverObject.DriverStart;
+    public int DriverImageSize => Objects.DriverObject.DriverSize;
+    public int DriverSection => Objects.DriverObject.DriverSection;
+    public int DriverExtension => Objects.DriverObject.DriverExtension;
+    public int DriverName => Objects.DriverObject.DriverName;
+    public int DriverInit => Objects.DriverObject.DriverInit;
+    public int DriverStartIo => Objects.DriverObject.DriverStartIo;
+    public int DriverUnload => Objects.DriverObject.DriverUnload;
+    public int DriverMajor => Objects.DriverObject.MajorFunction;
+    public int ExtensionAddDevice => Objects.DriverExtension.AddDevice;
+    public int ExtensionCount => Objects.DriverExtension.Count;
+    public int ExtensionServiceKey => Objects.DriverExtension.ServiceKeyName;
     public int ExtensionSize => Pick(0x50, 0x30);
 
-    // KLDR_DATA_TABLE_ENTRY.
-    public int LoaderBase => Pick(0x30, 0x18);
-    public int LoaderEntry => Pick(0x38, 0x1C);
-    public int LoaderImageSize => Pick(0x40, 0x20);
-    public int LoaderFullName => Pick(0x48, 0x24);
-    public int LoaderBaseName => Pick(0x58, 0x2C);
+    // KLDR_DATA_TABLE_ENTRY, whole.
     public int LoaderSize => Pick(0xA0, 0x5C);
 
     // DEVICE_OBJECT: Type 0 (3), Size 2, ReferenceCount 4.
-    public int DeviceSize => Pick(0x150, 0xB8);
-    public int DeviceDriver => Pick(8, 8);
-    public int DeviceNext => Pick(0x10, 0xC);
-    public int DeviceAttached => Pick(0x18, 0x10);
-    public int DeviceFlags => Pick(0x30, 0x1C);
-    public int DeviceCharacteristics => Pick(0x34, 0x20);
-    public int DeviceExtension => Pick(0x40, 0x28);
-    public int DeviceType => Pick(0x48, 0x2C);
-    public int DeviceStackSize => Pick(0x4C, 0x30);
-    public int DeviceObjectExtension => Pick(0x138, 0xB0);
+    public int DeviceSize => Objects.DeviceObject.Size;
+    public int DeviceDriver => Objects.DeviceObject.DriverObject;
+    public int DeviceNext => Objects.DeviceObject.NextDevice;
+    public int DeviceAttached => Objects.DeviceObject.AttachedDevice;
+    public int DeviceFlags => Objects.DeviceObject.Flags;
+    public int DeviceCharacteristics => Objects.DeviceObject.Characteristics;
+    public int DeviceExtension => Objects.DeviceObject.DeviceExtension;
+    public int DeviceType => Objects.DeviceObject.DeviceType;
+    public int DeviceStackSize => Objects.DeviceObject.StackSize;
+    public int DeviceObjectExtension => Objects.DeviceObject.DeviceObjectExtension;
 
-    // DEVOBJ_EXTENSION: Type 0 (13).
-    public int DeviceExtensionObject => Pick(8, 4);
-    public int DeviceExtensionAttachedTo => Pick(0x30, 0x18);
+    // DEVOBJ_EXTENSION, whole: Type 0 (13).
+    public int DeviceExtensionObject => Objects.DeviceObjectExtension.DeviceObject;
+    public int DeviceExtensionNode => Objects.DeviceObjectExtension.DeviceNode;
+    public int DeviceExtensionAttachedTo => Objects.DeviceObjectExtension.AttachedTo;
     public int DeviceExtensionSize => Pick(0x70, 0x3C);
 
     // IRP: Type 0 (6), Size 2.

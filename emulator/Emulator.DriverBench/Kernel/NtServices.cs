@@ -25,6 +25,9 @@ internal sealed class NtServices
     public IReadOnlyList<string> Files { get; }
     public ulong Base => _base;
 
+    /// <summary>Its entry in the list of modules (KLDR_DATA_TABLE_ENTRY).</summary>
+    public ulong Section { get; set; }
+
     public bool Contains(ulong address) => address - _base < Length;
 
     /// <param name="name">As drivers import it.</param>

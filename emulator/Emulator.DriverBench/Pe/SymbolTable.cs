@@ -48,6 +48,9 @@ public sealed class SymbolTable
         return false;
     }
 
+    /// <summary>The module that holds an address, without its extension; null outside all modules.</summary>
+    public string? FindModule(ulong address) => ModuleOf(address)?.Name;
+
     /// <summary>The address of a symbol of a module. False when there is none of that name.</summary>
     public bool TryGetAddress(string module, string symbol, out ulong address)
     {

@@ -33,6 +33,9 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     public PciFunction Function { get; private set; } = null!;
     public ulong Pdo { get; set; }
 
+    /// <summary>The DEVICE_NODE.</summary>
+    public ulong Node { get; set; }
+
     /// <summary>PNP_DEVICE_STATE as the stack last told it.</summary>
     public uint PnpState { get; set; }
 

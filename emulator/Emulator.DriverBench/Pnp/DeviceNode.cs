@@ -1,4 +1,5 @@
 using Emulator.DriverBench.Kernel;
+using Emulator.Nt.Objects;
 using Emulator.Pci;
 
 namespace Emulator.DriverBench.Pnp;
@@ -15,6 +16,7 @@ public sealed class DeviceNode
     private const int ListHeader = 20;
     private readonly BenchMachine _machine;
     private readonly BenchSlot _slot;
+    private DeviceNodeState _beforeQuery;
 
     internal DeviceNode(BenchMachine machine, BenchSlot slot) => (_machine, _slot) = (machine, slot);
 
@@ -30,6 +32,12 @@ public sealed class DeviceNode
 
     /// <summary>The physical device object.</summary>
     public ulong Pdo => _slot.Pdo;
+
+    /// <summary>The DEVICE_NODE.</summary>
+    public ulong Address => _slot.Node;
+
+    /// <summary>Where the PnP manager has it.</summary>
+    public DeviceNodeState State => _machine.Nodes.StateOf(Address);
 
     /// <summary>PNP_DEVICE_STATE as the stack last told it, which a driver has NT ask for with IoInvalidateDeviceState: 4 is failed.</summary>
     public uint PnpState => _slot.PnpState;
@@ -55,11 +63,13 @@ public sealed class DeviceNode
     /// <exception cref="DriverStatusException">One of them failed.</exception>
     public void AddDevice(params ReadOnlySpan<LoadedDriver> drivers)
     {
+        if (drivers.Length > 0) _machine.Nodes.SetService(Address, drivers[0].Name);
         foreach (LoadedDriver driver in drivers)
         {
             uint status = (uint)_machine.Call(driver.AddDevice, driver.Object, Pdo);
             if (!NtStatus.IsSuccess(status)) throw new DriverStatusException($"{driver.Name}: AddDevice failed with status 0x{status:x8}.", status);
         }
+        Enter(DeviceNodeState.DriversAdded);
     }
 
     /// <summary>Asks for capabilities, then starts with the resources of the model's BARs and its interrupts. Gives the final status.</summary>
@@ -71,24 +81,31 @@ public sealed class DeviceNode
         Pnp(Irp.QueryCapabilities, capabilities);
         _machine.FreeKernel(capabilities, "DEVICE_CAPABILITIES");
         ulong list = BuildResources();
+        bool again = State == DeviceNodeState.Stopped;
+        if (!again) Enter(DeviceNodeState.ResourcesAssigned, DeviceNodeState.StartPending);
         uint status = Pnp(Irp.StartDevice, list, list);
         _machine.FreeKernel(list, "CM_RESOURCE_LIST");
+        Enter(again ? DeviceNodeState.RestartCompletion : DeviceNodeState.StartCompletion);
+        if (!NtStatus.IsSuccess(status)) Enter(DeviceNodeState.AwaitingQueuedRemoval);
+        else if (again) Enter(DeviceNodeState.Started);
+        else Enter(DeviceNodeState.StartPostWork, DeviceNodeState.Started);
         return status;
     }
 
-    public uint QueryStop() => Pnp(Irp.QueryStop);
-    public uint CancelStop() => Pnp(Irp.CancelStop);
-    public uint Stop() => Pnp(Irp.Stop);
-    public uint QueryRemove() => Pnp(Irp.QueryRemove);
-    public uint CancelRemove() => Pnp(Irp.CancelRemove);
-    public uint Remove() => Pnp(Irp.Remove);
+    public uint QueryStop() => Query(Irp.QueryStop, DeviceNodeState.QueryStopped);
+    public uint CancelStop() => Cancel(Irp.CancelStop, DeviceNodeState.QueryStopped);
+    public uint Stop() => Pnp(Irp.Stop, DeviceNodeState.Stopped);
+    public uint QueryRemove() => Query(Irp.QueryRemove, DeviceNodeState.QueryRemoved);
+    public uint CancelRemove() => Cancel(Irp.CancelRemove, DeviceNodeState.QueryRemoved);
+    public uint Remove() => Pnp(Irp.Remove, DeviceNodeState.Removed);
 
     /// <summary>Pulls the card out, then tells the stack. Afterwards comes <see cref="Remove"/>.</summary>
     /// <param name="pull">False: the card stays in its slot. So NT does with a device that does not start again after a stop.</param>
     public uint SurpriseRemove(bool pull = true)
     {
+        Enter(DeviceNodeState.AwaitingQueuedRemoval);
         if (pull) _slot.Pull();
-        return Pnp(Irp.SurpriseRemoval);
+        return Pnp(Irp.SurpriseRemoval, DeviceNodeState.RemovePendingCloses);
     }
 
     /// <summary>After <see cref="Remove"/>: the bus driver forgets the device.</summary>
@@ -124,6 +141,34 @@ public sealed class DeviceNode
 
     private uint Pnp(byte minor, params ReadOnlySpan<ulong> parameters)
         => Ended(_machine.Io.Send(Pdo, Irp.Pnp, minor, NtStatus.NotSupported, parameters));
+
+    private uint Pnp(byte minor, DeviceNodeState after)
+    {
+        uint status = Pnp(minor);
+        Enter(after);
+        return status;
+    }
+
+    private uint Query(byte minor, DeviceNodeState after)
+    {
+        uint status = Pnp(minor);
+        if (!NtStatus.IsSuccess(status) || State == after) return status;
+        _beforeQuery = State;
+        Enter(after);
+        return status;
+    }
+
+    private uint Cancel(byte minor, DeviceNodeState asked)
+    {
+        uint status = Pnp(minor);
+        if (State == asked) Enter(_beforeQuery);
+        return status;
+    }
+
+    private void Enter(params ReadOnlySpan<DeviceNodeState> states)
+    {
+        foreach (DeviceNodeState state in states) _machine.Nodes.Enter(Address, state);
+    }
 
     private uint Ended(BenchRequest request)
     {
