@@ -320,8 +320,12 @@ internal sealed class IoServices(BenchMachine machine)
     private ulong InvalidateState(ulong pdo)
     {
         BenchSlot slot = machine.Bus.SlotOfPdo(pdo) ?? throw machine.Crash($"IoInvalidateDeviceState of 0x{pdo:x}, which is no physical device object");
-        // Its function driver may have called from a completion routine: NT asks later.
-        machine.Queue(() => Send(pdo, Irp.Pnp, Irp.QueryDeviceState, NtStatus.NotSupported, [], ended: request => slot.PnpState = (uint)request.Information));
+        // Its function driver may have called from a completion routine: NT asks later, when the device may be gone.
+        machine.Queue(() =>
+        {
+            if (machine.Bus.SlotOfPdo(pdo) != slot) return;
+            Send(pdo, Irp.Pnp, Irp.QueryDeviceState, NtStatus.NotSupported, [], ended: request => slot.PnpState = (uint)request.Information);
+        });
         return 0;
     }
 

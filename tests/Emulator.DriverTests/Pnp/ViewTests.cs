@@ -53,6 +53,7 @@ internal sealed partial class ViewTests(Machine architecture)
     public void Start()
     {
         _bench = new RobotBench(architecture, "ProsewareRobot");
+        _bench.Plug(Emulator.DriverBench.Pnp.InterruptGrant.Messages);
         Assert.That(_bench.Node.Start(), Is.EqualTo(NtStatus.Success));
     }
 
