@@ -6,7 +6,7 @@ using Emulator.Registers;
 namespace DeviceModels.Robot.Contoso;
 
 /// <summary>The list engine. It works on descriptors it owns, one at a time, and parks at the first it does not.</summary>
-internal sealed class ContosoList
+internal sealed class ContosoList : IRobotProgram
 {
     private readonly ContosoRegisters _registers;
     private readonly ContosoPanel _panel;

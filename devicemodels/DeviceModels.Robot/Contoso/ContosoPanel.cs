@@ -9,11 +9,8 @@ using Emulator.Time;
 namespace DeviceModels.Robot.Contoso;
 
 /// <summary>The Contoso robot's registers, bound to its firmware: index and window, commands, interrupts and telemetry.</summary>
-internal sealed class ContosoPanel : IRobotPanel
+internal sealed class ContosoPanel : RobotPanel<ContosoOpcode>
 {
-    /// <summary>Message interrupts: fault, battery, sensor, command.</summary>
-    public const int Vectors = 4;
-
     private const int AdcFull = 1023, MicrosecondsPerMillimetre = 6, NoEcho = 0xfffe, DeadSensor = 0xffff, SlotLength = 24, SequenceOffset = 0x3c;
     private const int SlotStride = 0x20, MillisecondsPerUnit = 10, AnglesPerCircle = 65536, MillidegreesPerCircle = 360_000;
     private const long TelemetryUnit = 10_000_000;
@@ -22,23 +19,20 @@ internal sealed class ContosoPanel : IRobotPanel
 
     private readonly ContosoRegisters _registers;
     private readonly ContosoIndexedRegisters _indexed;
-    private readonly RobotMemory _memory;
-    private readonly InterruptSource[] _sources = new InterruptSource[Vectors];
     private readonly ContosoList _list;
-    private ContosoOpcode _executing;
     private uint _telemetrySequence;
 
     public ContosoPanel(
         ContosoRegisters registers, ContosoIndexedRegisters indexed, RobotMemory memory, InterruptController interrupts, GuestErrorLog log,
         IDeviceClock clock, IRobotBody body, RobotOptions options)
+        : base(new PanelRegisters(registers.Cause, registers.Mask, registers.Error),
+            new PanelCauses(registers.CommandCause.Mask, registers.SensorCause.Mask, registers.FaultCause.Mask, registers.BatteryCause.Mask),
+            memory, interrupts, clock, body, options)
     {
-        (_registers, _indexed, _memory) = (registers, indexed, memory);
-        Firmware = new RobotFirmware(clock, body, options, this);
-        for (int i = 0; i < Vectors; i++) _sources[i] = interrupts.CreateSource(i);
+        (_registers, _indexed) = (registers, indexed);
         _list = new ContosoList(registers, this, memory, log);
 
         registers.Cause.OnRead(ReadCause);
-        registers.Mask.OnWrite((int _, in RegisterWrite _) => UpdateInterrupts());
         registers.State.OnRead(ReadState, pure: true);
         registers.Mode.OnWrite(WriteMode);
         registers.Kick.OnWrite(WriteKick);
@@ -62,11 +56,11 @@ internal sealed class ContosoPanel : IRobotPanel
         indexed.TelemetryPeriod.OnWrite((int _, in RegisterWrite _) => UpdateTelemetry());
     }
 
-    public RobotFirmware Firmware { get; }
-
     /// <summary>Ticks.</summary>
     public (int Left, int Right) Encoders
         => ((int)Units.Round(Firmware.Odometer.Left, ContosoDecoder.TickLength), (int)Units.Round(Firmware.Odometer.Right, ContosoDecoder.TickLength));
+
+    protected override IRobotProgram Program => _list;
 
     private ushort Heading => (ushort)Units.Round((long)Firmware.HeadingMillidegrees * AnglesPerCircle, MillidegreesPerCircle);
 
@@ -75,44 +69,19 @@ internal sealed class ContosoPanel : IRobotPanel
     /// <summary>The registers are at their reset values and the sources down: the rest.</summary>
     public void Reset(bool powerOn)
     {
-        _executing = default;
+        ForgetCommand();
         if (powerOn) _telemetrySequence = 0;
         _list.Reset();
         Firmware.Reset(powerOn, releaseTool: false, (int)_indexed.LowAdc.ResetValue, (int)_indexed.CriticalAdc.ResetValue, AdcFull);
     }
 
-    /// <summary>Sets the cause "command".</summary>
-    public void RaiseCommand() => Raise(_registers.CommandCause);
+    public override void BumpersPressed(Bumpers bumpers) => RaiseSensor(_indexed.BumpEvents, (ulong)bumpers);
 
-    public void FaultsRose(RobotFaults faults)
-    {
-        ulong before = _registers.Error.Value;
-        _registers.Error.Value |= (ulong)faults;
-        if (_registers.Error.Value != before) Raise(_registers.FaultCause);
-    }
+    public override void CameNear() => RaiseSensor(_indexed.NearEvent, 1);
 
-    public void CommandEnded(Outcome outcome)
-    {
-        if (_list.HasCurrent)
-        {
-            _list.Complete(outcome);
-            return;
-        }
-        Report(_executing, outcome);
-        _list.Resume();
-    }
+    public override void WatchdogExpired() => _list.Stop();
 
-    public void Fetch() => _list.Fetch();
-
-    public void BumpersPressed(Bumpers bumpers) => RaiseSensor(_indexed.BumpEvents, (ulong)bumpers);
-
-    public void CameNear() => RaiseSensor(_indexed.NearEvent, 1);
-
-    public void BatteryFell() => Raise(_registers.BatteryCause);
-
-    public void WatchdogExpired() => _list.Stop();
-
-    public void WriteTelemetry()
+    public override void WriteTelemetry()
     {
         uint number = _telemetrySequence + 1;
         Span<byte> slot = stackalloc byte[SlotLength];
@@ -124,7 +93,7 @@ internal sealed class ContosoPanel : IRobotPanel
         BinaryPrimitives.WriteUInt16LittleEndian(slot[14..], (ushort)Firmware.ReadBattery(AdcFull));
         for (int i = 0; i < RangeBearings.Length; i++) BinaryPrimitives.WriteUInt16LittleEndian(slot[(16 + (2 * i))..], (ushort)ReadRange(i));
         ulong at = TelemetryAddress;
-        if (_memory.TryWrite(at + ((number & 1) * SlotStride), slot) && _memory.TryPublish(at + SequenceOffset, number))
+        if (Memory.TryWrite(at + ((number & 1) * SlotStride), slot) && Memory.TryPublish(at + SequenceOffset, number))
         {
             _telemetrySequence = number;
             return;
@@ -134,23 +103,10 @@ internal sealed class ContosoPanel : IRobotPanel
         FaultsRose(RobotFaults.Dma);
     }
 
-    private void Raise(Field cause)
+    protected override void Report(ContosoOpcode command, Outcome outcome)
     {
-        cause.IsSet = true;
-        UpdateInterrupts();
-    }
-
-    private void RaiseSensor(Field field, ulong events)
-    {
-        ulong before = field.Value;
-        field.Value |= events;
-        if (field.Value != before) Raise(_registers.SensorCause);
-    }
-
-    private void UpdateInterrupts()
-    {
-        ulong wanted = _registers.Cause.Value & _registers.MaskBits.Value;
-        for (int i = 0; i < Vectors; i++) _sources[i].Level = (wanted >> i & 1) != 0;
+        _registers.ResultCode.Value = ContosoDecoder.ToResult(outcome);
+        _registers.ResultOpcode.Value = command;
     }
 
     // The bits clear in the read itself, so that the line falls before the driver can look again.
@@ -199,38 +155,8 @@ internal sealed class ContosoPanel : IRobotPanel
     private void WriteExecute(int _, in RegisterWrite write)
     {
         ContosoOpcode opcode = _registers.Opcode.Extract(write.After);
-        Outcome outcome = Outcome.Invalid;
-        if (ContosoDecoder.TryDecode(opcode, (ushort)_indexed.Parameters[0].Value, (ushort)_indexed.Parameters[1].Value, out RobotCommand command))
-            outcome = StartCommand(command);
-        if (outcome == Outcome.Running)
-        {
-            _executing = opcode;
-            return;
-        }
-        Report(opcode, outcome);
-        if (outcome is Outcome.Invalid or Outcome.Busy or Outcome.Disabled or Outcome.NoPower) FaultsRose(RobotFaults.Command);
-    }
-
-    private Outcome StartCommand(in RobotCommand command)
-    {
-        Firmware.Sync();
-        if (command.Verb == Verb.Stop)
-        {
-            _list.Stop();
-            if (Firmware.IsBusy) Firmware.Abort();
-        }
-        else if (_list.IsActive)
-        {
-            return Outcome.Busy;
-        }
-        return Firmware.Start(command);
-    }
-
-    private void Report(ContosoOpcode opcode, Outcome outcome)
-    {
-        _registers.ResultCode.Value = ContosoDecoder.ToResult(outcome);
-        _registers.ResultOpcode.Value = opcode;
-        RaiseCommand();
+        bool known = ContosoDecoder.TryDecode(opcode, (ushort)_indexed.Parameters[0].Value, (ushort)_indexed.Parameters[1].Value, out RobotCommand command);
+        Execute(opcode, known ? command : null);
     }
 
     private ulong ReadState(int _, ulong stored)
@@ -244,8 +170,6 @@ internal sealed class ContosoPanel : IRobotPanel
             | Flag(_registers.BatteryCritical, Firmware.BatteryLevel >= BatteryLevel.Critical)
             | Flag(_registers.Faulty, _registers.Error.Value != 0)
             | Flag(_registers.Bumped, Firmware.Bumpers != Bumpers.None);
-
-    private static ulong Flag(Field field, bool set) => set ? field.Mask : 0;
 
     private ulong ReadRange(int index)
     {

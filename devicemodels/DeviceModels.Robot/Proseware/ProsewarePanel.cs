@@ -9,39 +9,30 @@ using Emulator.Time;
 namespace DeviceModels.Robot.Proseware;
 
 /// <summary>The Proseware robot's registers, bound to its firmware: mailbox, sensors, interrupts and telemetry.</summary>
-internal sealed class ProsewarePanel : IRobotPanel
+internal sealed class ProsewarePanel : RobotPanel<(ProsewareOpcode Opcode, uint Tag)>
 {
-    /// <summary>Message interrupts: command done, sensor, fault, battery.</summary>
-    public const int Vectors = 4;
-
     private const int Percent = 100, Micrometres = 1000, MicrometresPerTenth = 100, ShortestTelemetry = 5, TelemetryLength = 64;
     private const long Millisecond = 1_000_000;
 
     private static readonly int[] RangeBearings = [0, 90, -90];
 
-    private enum Cause { Done = 0, Sensor = 1, Fault = 2, Battery = 3 }
-
     private readonly ProsewareRegisters _registers;
-    private readonly RobotMemory _memory;
-    private readonly InterruptSource[] _sources = new InterruptSource[Vectors];
     private readonly ProsewareRing _ring;
-    private (ProsewareOpcode Opcode, uint Tag) _mailbox;
     private uint _telemetrySequence;
 
     public ProsewarePanel(
         ProsewareRegisters registers, RobotMemory memory, InterruptController interrupts, GuestErrorLog log, IDeviceClock clock, IRobotBody body,
         RobotOptions options)
+        : base(new PanelRegisters(registers.InterruptStatus, registers.InterruptEnable, registers.Faults),
+            new PanelCauses(Command: 1 << 0, Sensor: 1 << 1, Fault: 1 << 2, Battery: 1 << 3), memory, interrupts, clock, body, options)
     {
-        (_registers, _memory) = (registers, memory);
-        Firmware = new RobotFirmware(clock, body, options, this);
-        for (int i = 0; i < Vectors; i++) _sources[i] = interrupts.CreateSource(i);
+        _registers = registers;
         _ring = new ProsewareRing(registers, this, memory, log);
 
         registers.Serial.OnRead((_, _) => options.Serial, pure: true);
         registers.Control.OnWrite(WriteControl);
         registers.Status.OnRead(ReadStatus, pure: true);
         registers.InterruptStatus.OnWrite((int _, in RegisterWrite _) => UpdateInterrupts());
-        registers.InterruptEnable.OnWrite((int _, in RegisterWrite _) => UpdateInterrupts());
         registers.Bumpers.OnRead((_, _) => (ulong)Firmware.Bumpers, pure: true);
         registers.NearLimit.OnWrite((int _, in RegisterWrite _) => Firmware.NearLimit = (int)registers.NearMillimetres.Value);
         registers.Command.OnWrite(WriteCommand);
@@ -58,8 +49,6 @@ internal sealed class ProsewarePanel : IRobotPanel
         registers.TelemetryBase.OnWrite((int _, in RegisterWrite _) => UpdateTelemetry());
         registers.TelemetryPeriod.OnWrite((int _, in RegisterWrite _) => UpdateTelemetry());
     }
-
-    public RobotFirmware Firmware { get; }
 
     /// <summary>Tenths of a degree.</summary>
     public uint Heading => (uint)(Units.Round(Firmware.HeadingMillidegrees, 100) % 3600);
@@ -79,53 +68,30 @@ internal sealed class ProsewarePanel : IRobotPanel
         }
     }
 
+    protected override IRobotProgram Program => _ring;
+
     private uint Speed
         => ((uint)(Firmware.Speed.Left / Micrometres) & 0xffff) | ((uint)(Firmware.Speed.Right / Micrometres) << 16);
 
     /// <summary>The registers are at their reset values and the sources down: the rest.</summary>
     public void Reset(bool powerOn)
     {
-        _mailbox = default;
+        ForgetCommand();
         if (powerOn) _telemetrySequence = 0;
         _ring.Reset();
         Firmware.Reset(powerOn, releaseTool: true, (int)_registers.LowPercent.ResetValue, (int)_registers.CriticalPercent.ResetValue, Percent);
     }
 
-    /// <summary>Sets the cause "command done".</summary>
-    public void RaiseDone() => Raise(Cause.Done);
+    public override void BumpersPressed(Bumpers bumpers) => RaiseSensor(_registers.BumpEvents, (ulong)bumpers);
 
-    public void FaultsRose(RobotFaults faults)
-    {
-        ulong before = _registers.Faults.Value;
-        _registers.Faults.Value |= (ulong)faults;
-        if (_registers.Faults.Value != before) Raise(Cause.Fault);
-    }
+    public override void CameNear() => RaiseSensor(_registers.NearEvent, 1);
 
-    public void CommandEnded(Outcome outcome)
-    {
-        if (_ring.HasCurrent)
-        {
-            _ring.Complete(outcome);
-            return;
-        }
-        ReportMailbox(_mailbox.Opcode, _mailbox.Tag, outcome);
-        _ring.Resume();
-    }
-
-    public void Fetch() => _ring.Fetch();
-
-    public void BumpersPressed(Bumpers bumpers) => RaiseSensor(_registers.BumpEvents, (ulong)bumpers);
-
-    public void CameNear() => RaiseSensor(_registers.NearEvent, 1);
-
-    public void BatteryFell() => Raise(Cause.Battery);
-
-    public void WatchdogExpired()
+    public override void WatchdogExpired()
     {
         if (_registers.Run.IsSet) _ring.Abort();
     }
 
-    public void WriteTelemetry()
+    public override void WriteTelemetry()
     {
         Span<byte> block = stackalloc byte[TelemetryLength];
         block.Clear();
@@ -139,7 +105,7 @@ internal sealed class ProsewarePanel : IRobotPanel
         for (int i = 0; i < words.Length; i++) BinaryPrimitives.WriteUInt32LittleEndian(block[(i * 4)..], words[i]);
         ulong at = _registers.TelemetryBase.Value;
         // Odd while it changes, even when it is whole.
-        if (_memory.TryPublish(at, _telemetrySequence + 1) && _memory.TryWrite(at + 4, block[4..]) && _memory.TryPublish(at, _telemetrySequence + 2))
+        if (Memory.TryPublish(at, _telemetrySequence + 1) && Memory.TryWrite(at + 4, block[4..]) && Memory.TryPublish(at, _telemetrySequence + 2))
         {
             _telemetrySequence += 2;
             return;
@@ -149,23 +115,12 @@ internal sealed class ProsewarePanel : IRobotPanel
         FaultsRose(RobotFaults.Dma);
     }
 
-    private void Raise(Cause cause)
+    protected override void Report((ProsewareOpcode Opcode, uint Tag) command, Outcome outcome)
     {
-        _registers.InterruptCauses.Value |= 1UL << (int)cause;
-        UpdateInterrupts();
-    }
-
-    private void RaiseSensor(Field field, ulong events)
-    {
-        ulong before = field.Value;
-        field.Value |= events;
-        if (field.Value != before) Raise(Cause.Sensor);
-    }
-
-    private void UpdateInterrupts()
-    {
-        ulong wanted = _registers.InterruptCauses.Value & _registers.EnabledCauses.Value;
-        for (int i = 0; i < Vectors; i++) _sources[i].Level = (wanted >> i & 1) != 0;
+        _registers.ResultCode.Value = ProsewareDecoder.ToResult(outcome);
+        _registers.ResultOpcode.Value = command.Opcode;
+        _registers.ResultTag.Value = command.Tag;
+        _registers.ResultDetail.Value = outcome is Outcome.Invalid or Outcome.Busy ? 0 : (uint)LastValue;
     }
 
     private void WriteControl(int _, in RegisterWrite write)
@@ -184,41 +139,9 @@ internal sealed class ProsewarePanel : IRobotPanel
     private void WriteCommand(int _, in RegisterWrite write)
     {
         ProsewareOpcode opcode = _registers.Opcode.Extract(write.After);
-        uint tag = (uint)_registers.Tag.Extract(write.After);
         int a = (int)_registers.Argument0Value.Value, b = (int)_registers.Argument1Value.Value;
-        Outcome outcome = Outcome.Invalid;
-        if (ProsewareDecoder.TryDecode(opcode, a, b, out RobotCommand command)) outcome = StartMailbox(command);
-        if (outcome == Outcome.Running)
-        {
-            _mailbox = (opcode, tag);
-            return;
-        }
-        ReportMailbox(opcode, tag, outcome);
-        if (outcome is Outcome.Invalid or Outcome.Busy or Outcome.Disabled or Outcome.NoPower) FaultsRose(RobotFaults.Command);
-    }
-
-    private Outcome StartMailbox(in RobotCommand command)
-    {
-        Firmware.Sync();
-        if (command.Verb == Verb.Stop)
-        {
-            if (_ring.IsActive) _ring.Abort();
-            if (Firmware.IsBusy) Firmware.Abort();
-        }
-        else if (_ring.IsActive)
-        {
-            return Outcome.Busy;
-        }
-        return Firmware.Start(command);
-    }
-
-    private void ReportMailbox(ProsewareOpcode opcode, uint tag, Outcome outcome)
-    {
-        _registers.ResultCode.Value = ProsewareDecoder.ToResult(outcome);
-        _registers.ResultOpcode.Value = opcode;
-        _registers.ResultTag.Value = tag;
-        _registers.ResultDetail.Value = outcome is Outcome.Invalid or Outcome.Busy ? 0 : (uint)LastValue;
-        Raise(Cause.Done);
+        bool known = ProsewareDecoder.TryDecode(opcode, a, b, out RobotCommand command);
+        Execute((opcode, (uint)_registers.Tag.Extract(write.After)), known ? command : null);
     }
 
     private ulong ReadStatus(int _, ulong stored)
@@ -231,8 +154,6 @@ internal sealed class ProsewarePanel : IRobotPanel
             | Flag(_registers.BatteryCritical, Firmware.BatteryLevel >= BatteryLevel.Critical)
             | Flag(_registers.Faulty, _registers.Faults.Value != 0)
             | Flag(_registers.Bumped, Firmware.Bumpers != Bumpers.None);
-
-    private static ulong Flag(Field field, bool set) => set ? field.Mask : 0;
 
     private ulong ReadRange(int index)
     {

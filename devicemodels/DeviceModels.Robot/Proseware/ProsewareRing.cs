@@ -7,7 +7,7 @@ using Emulator.Registers;
 namespace DeviceModels.Robot.Proseware;
 
 /// <summary>The command ring and its completion queue. A descriptor is fetched at a time, copied, checked, carried out.</summary>
-internal sealed class ProsewareRing
+internal sealed class ProsewareRing : IRobotProgram
 {
     private const int Smallest = 2, Largest = 256;
 
@@ -50,7 +50,12 @@ internal sealed class ProsewareRing
         if (IsActive && !_hasCurrent && HasRoom) _panel.Firmware.ScheduleFetch();
     }
 
-    /// <summary>Stops the program, completing what is in progress.</summary>
+    public void Stop()
+    {
+        if (IsActive) Abort();
+    }
+
+    /// <summary>Stops the ring, idle or not, completing what is in progress.</summary>
     public void Abort() => Stop(ProsewareRingError.Aborted, RobotFaults.None);
 
     public void Fetch()
@@ -99,7 +104,7 @@ internal sealed class ProsewareRing
             case Outcome.Aborted or Outcome.Watchdog: Fail(_stopping.Error, _stopping.Faults); break;
             case not Outcome.Ok when !_current.Continues: Fail(ProsewareRingError.Command, RobotFaults.None); break;
             default:
-                if (_current.Interrupts) _panel.RaiseDone();
+                if (_current.Interrupts) _panel.RaiseCommand();
                 Resume();
                 break;
         }
@@ -116,7 +121,7 @@ internal sealed class ProsewareRing
         // What a program that failed set going must not go on; a mailbox command is not the program's.
         if (!_panel.Firmware.IsBusy) _panel.Firmware.Abort();
         if (faults != RobotFaults.None) _panel.FaultsRose(faults);
-        _panel.RaiseDone();
+        _panel.RaiseCommand();
     }
 
     private void WriteTail(int _, in RegisterWrite write)
