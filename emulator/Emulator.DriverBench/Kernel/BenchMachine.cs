@@ -120,6 +120,13 @@ public sealed class BenchMachine
     /// <summary>The address of a function of NT, as a debugger shows it: "IopInvalidDeviceRequest". Null when the bench lacks it.</summary>
     public ulong? AddressOf(string ntFunction) => _services.Find(ntFunction);
 
+    /// <summary>Takes a function of NT away, as in a version that does not have it yet: no driver finds or imports it from now on.</summary>
+    /// <exception cref="ArgumentException">The bench has no such function.</exception>
+    public void Lack(string ntFunction)
+    {
+        if (!_services.Remove(ntFunction)) throw new ArgumentException($"The bench's NT has no {ntFunction}.", nameof(ntFunction));
+    }
+
     /// <summary>
     /// Loads a driver as NT does. One that exports DllInitialize is an export driver and gets no DRIVER_OBJECT; import drivers are loaded
     /// before those that import them.

@@ -44,6 +44,9 @@ internal sealed class NtServices
         _services.Add(new Service(name, parameters, highestIrql, function, convention, exhausted));
     }
 
+    /// <summary>Nobody finds it by its name any more.</summary>
+    public bool Remove(string name) => _byName.Remove(name);
+
     public ulong? Find(string name) => _byName.TryGetValue(name, out int index) ? _base + (ulong)(index * Spacing) : null;
 
     public void Invoke(ref CallFrame frame)

@@ -120,10 +120,16 @@ public sealed class DeviceNode
     }
 
     /// <summary>A device power request: 1 is D0, 4 is D3.</summary>
-    public uint SetDevicePower(uint state) => Ended(_machine.Io.Send(Pdo, Irp.Power, Irp.SetPower, NtStatus.NotSupported, [0, 1, state]));
+    public uint SetDevicePower(uint state) => Ended(Send(Irp.Power, Irp.SetPower, 0, 1, state));
 
     /// <summary>A system power request: 1 is S0, 4 is S3, 6 is S5. The stack's power policy owner turns it into a device one.</summary>
-    public uint SetSystemPower(uint state) => Ended(_machine.Io.Send(Pdo, Irp.Power, Irp.SetPower, NtStatus.NotSupported, [0, 0, state]));
+    public uint SetSystemPower(uint state) => Ended(Send(Irp.Power, Irp.SetPower, 0, 0, state));
+
+    /// <summary>Any request of the PnP or power manager, sent to the top of the stack.</summary>
+    /// <param name="major"><see cref="Irp.Pnp"/>, <see cref="Irp.Power"/> or <see cref="Irp.SystemControl"/>.</param>
+    /// <param name="parameters">Parameters of the stack location, each in its pointer-sized slot.</param>
+    public BenchRequest Send(byte major, byte minor, params ReadOnlySpan<ulong> parameters)
+        => _machine.Io.Send(Pdo, major, minor, NtStatus.NotSupported, parameters);
 
     /// <summary>Opens the device: a FILE_OBJECT, and CREATE.</summary>
     /// <exception cref="DriverStatusException">It did not let itself be opened.</exception>
@@ -140,7 +146,7 @@ public sealed class DeviceNode
     }
 
     private uint Pnp(byte minor, params ReadOnlySpan<ulong> parameters)
-        => Ended(_machine.Io.Send(Pdo, Irp.Pnp, minor, NtStatus.NotSupported, parameters));
+        => Ended(Send(Irp.Pnp, minor, parameters));
 
     private uint Pnp(byte minor, DeviceNodeState after)
     {

@@ -64,6 +64,15 @@ internal sealed class RobotBench
 
     public string FunctionName(ulong address) => Machine.Symbols.Describe(address);
 
+    /// <summary>Removes the robot and unloads everything: nothing is left, and no rule was broken.</summary>
+    public void End()
+    {
+        Assert.That(Node.Remove(), Is.EqualTo(NtStatus.Success));
+        Unload();
+        Assert.That(Machine.Findings, Is.Empty);
+        Assert.That(Machine.Drivers, Is.Empty);
+    }
+
     /// <summary>Unplugs and unloads everything.</summary>
     public void Unload()
     {

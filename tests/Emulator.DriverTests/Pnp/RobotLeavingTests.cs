@@ -27,7 +27,7 @@ internal sealed class RobotLeavingTests(Machine architecture, string robot)
         }
         while (!bench.Machine.Faults.Injected[^1].Text.StartsWith("IoConnectInterruptEx", StringComparison.Ordinal));
         AssertDown(bench.Node);
-        End(bench);
+        bench.End();
     }
 
     [TestCase(InterruptGrant.Messages)]
@@ -44,7 +44,7 @@ internal sealed class RobotLeavingTests(Machine architecture, string robot)
         AssertDown(bench.Node);
         Assert.That(write.Status, Is.EqualTo(NtStatus.NoSuchDevice));
         file.Close();
-        End(bench);
+        bench.End();
     }
 
     [Test]
@@ -59,7 +59,7 @@ internal sealed class RobotLeavingTests(Machine architecture, string robot)
         bench.Machine.Faults.LoseDevice(bench.Node, 1);
         bench.Node.SetDevicePower(1);
         AssertGivenUp(bench, file, read, write);
-        End(bench);
+        bench.End();
     }
 
     [Test]
@@ -74,7 +74,7 @@ internal sealed class RobotLeavingTests(Machine architecture, string robot)
         bench.Machine.Faults.FailAllocation(1);
         Assert.That(bench.Node.SetSystemPower(1), Is.EqualTo(NtStatus.InsufficientResources));
         AssertGivenUp(bench, file, read, write);
-        End(bench);
+        bench.End();
     }
 
     private static void AssertGivenUp(RobotBench bench, BenchFile file, params BenchRequest[] waiting)
@@ -105,12 +105,4 @@ internal sealed class RobotLeavingTests(Machine architecture, string robot)
     }
 
     private bool IsMoving(DeviceNode node) => (node.Function.Read(0, robot == "ProsewareRobot" ? 0x14u : 0x08u, robot == "ProsewareRobot" ? 4 : 2) & 4) != 0;
-
-    private static void End(RobotBench bench)
-    {
-        Assert.That(bench.Node.Remove(), Is.EqualTo(NtStatus.Success));
-        bench.Unload();
-        Assert.That(bench.Machine.Findings, Is.Empty);
-        Assert.That(bench.Machine.Drivers, Is.Empty);
-    }
 }
