@@ -22,7 +22,7 @@
 #define IOCTL_ROBOT_EXECUTE ROBOT_IOCTL(2, FILE_READ_ACCESS | FILE_WRITE_ACCESS)
 /* Stops the wheels and what runs now, at once; programs that wait go on afterwards. */
 #define IOCTL_ROBOT_STOP ROBOT_IOCTL(3, FILE_WRITE_ACCESS)
-/* In: ULONG, the period in ms, 0 off. */
+/* In: ULONG, the period in ms, 0 off; off, too, after the robot was without power. */
 #define IOCTL_ROBOT_SET_WATCHDOG ROBOT_IOCTL(4, FILE_WRITE_ACCESS)
 #define IOCTL_ROBOT_FEED_WATCHDOG ROBOT_IOCTL(5, FILE_WRITE_ACCESS)
 /* Out: ROBOT_STATISTICS. */

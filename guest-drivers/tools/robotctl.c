@@ -215,7 +215,8 @@ static int Events(HANDLE robot, LONG count)
     return 0;
 }
 
-static int Log(void)
+/* The name of a request, and what its detail says. */
+static void PrintEntry(const AFTERTHOUGHT_ENTRY *entry)
 {
     static const char *const majors[] = {
         "CREATE", "CREATE_NAMED_PIPE", "CLOSE", "READ", "WRITE", "QUERY_INFORMATION", "SET_INFORMATION", "QUERY_EA", "SET_EA", "FLUSH_BUFFERS",
@@ -223,6 +224,28 @@ static int Log(void)
         "SHUTDOWN", "LOCK_CONTROL", "CLEANUP", "CREATE_MAILSLOT", "QUERY_SECURITY", "SET_SECURITY", "POWER", "SYSTEM_CONTROL", "DEVICE_CHANGE",
         "QUERY_QUOTA", "SET_QUOTA", "PNP",
     };
+    static const char *const pnp[] = {
+        "START_DEVICE", "QUERY_REMOVE_DEVICE", "REMOVE_DEVICE", "CANCEL_REMOVE_DEVICE", "STOP_DEVICE", "QUERY_STOP_DEVICE", "CANCEL_STOP_DEVICE",
+        "QUERY_DEVICE_RELATIONS", "QUERY_INTERFACE", "QUERY_CAPABILITIES", "QUERY_RESOURCES", "QUERY_RESOURCE_REQUIREMENTS", "QUERY_DEVICE_TEXT",
+        "FILTER_RESOURCE_REQUIREMENTS", "14", "READ_CONFIG", "WRITE_CONFIG", "EJECT", "SET_LOCK", "QUERY_ID", "QUERY_PNP_DEVICE_STATE",
+        "QUERY_BUS_INFORMATION", "DEVICE_USAGE_NOTIFICATION", "SURPRISE_REMOVAL",
+    };
+    static const char *const power[] = { "WAIT_WAKE", "POWER_SEQUENCE", "SET_POWER", "QUERY_POWER" };
+    const char *major = entry->MajorFunction < COUNT(majors) ? majors[entry->MajorFunction] : "?";
+
+    printf("%5lu device %lu irql %u status %08lx %s", entry->Number, entry->Device, entry->Irql, (ULONG)entry->Status, major);
+    if (strcmp(major, "PNP") == 0 && entry->MinorFunction < COUNT(pnp)) printf(" %s", pnp[entry->MinorFunction]);
+    else if (strcmp(major, "POWER") == 0 && entry->MinorFunction < COUNT(power)) printf(" %s", power[entry->MinorFunction]);
+    else if (entry->MinorFunction != 0) printf(" minor %u", entry->MinorFunction);
+    /* SYSTEM_POWER_STATE and DEVICE_POWER_STATE count from 1, S0 and D0. */
+    if (strcmp(major, "POWER") == 0 && entry->MinorFunction >= 2) printf(" %c%ld", entry->Detail >> 16 == 0 ? 'S' : 'D', (LONG)(entry->Detail & 0xffff) - 1);
+    else if (strcmp(major, "READ") == 0 || strcmp(major, "WRITE") == 0) printf(" %lu bytes", entry->Detail);
+    else if (entry->Detail != 0) printf(" code %08lx", entry->Detail);
+    putchar('\n');
+}
+
+static int Log(void)
+{
     AFTERTHOUGHT_ENTRY entries[64];
     HANDLE filter = CreateFileA("\\\\.\\AfterThought", GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
     DWORD got = sizeof entries, i;
@@ -235,11 +258,7 @@ static int Log(void)
             CloseHandle(filter);
             return code;
         }
-        for (i = 0; i < got / sizeof entries[0]; i++) {
-            printf("%5lu device %lu IRP_MJ_%s minor %02x irql %u detail %08lx status %08lx\n", entries[i].Number, entries[i].Device,
-                entries[i].MajorFunction < COUNT(majors) ? majors[entries[i].MajorFunction] : "?", entries[i].MinorFunction, entries[i].Irql,
-                entries[i].Detail, (ULONG)entries[i].Status);
-        }
+        for (i = 0; i < got / sizeof entries[0]; i++) PrintEntry(&entries[i]);
     }
     CloseHandle(filter);
     return 0;
