@@ -6,7 +6,7 @@ export DOTNET_NOLOGO := 1
 EMULATOR := artifacts/bin/Emulator.Cli/release/emulator
 PUBLISH = CI= dotnet publish emulator/Emulator.Cli -c Release -v quiet -o out/publish -r linux-$(subst aarch64,arm64,$(subst x86_64,x64,$(shell uname -m))) \
 	--self-contained false -p:PublishSingleFile=true -p:CopyOutputSymbolsToPublishDirectory=false
-LAB ?= parallel-port
+LAB ?= demo
 SECONDS_PER_FUZZER ?= 60
 
 .PHONY: help build test run bench fuzz drivers docs format clean publish emulator
@@ -21,7 +21,7 @@ build: ## Compile everything; warnings are errors
 test: build ## Run every test; the last line counts them
 	@tests/run-all.sh
 
-run: emulator ## Boot a guest with a lab's devices (LAB=parallel-port, PRINT=FILE to print); a shell in it on a terminal
+run: emulator ## Boot a guest with a lab's devices (LAB=demo, PRINT=FILE to print); a shell in it on a terminal
 	@$(EMULATOR) boot '$(LAB)' $(if $(PRINT),--print '$(PRINT)')
 
 bench: ## Measure, next to the rivals

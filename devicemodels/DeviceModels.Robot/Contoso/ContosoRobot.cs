@@ -8,7 +8,7 @@ namespace DeviceModels.Robot.Contoso;
 /// The Contoso robot: a conventional PCI function with a gripper. 16-bit registers, most of them behind an index, and a linked
 /// list of descriptors command it in encoder ticks; causes are cleared by reading. Programming guide: Contoso/contoso.md.
 /// </summary>
-public sealed class ContosoRobot : PciFunction
+public sealed class ContosoRobot : PciFunction, IToyRobot
 {
     private readonly ContosoPanel _panel;
 
@@ -36,8 +36,9 @@ public sealed class ContosoRobot : PciFunction
     /// <summary>The mechanics.</summary>
     public IRobotBody Body { get; }
 
-    /// <summary>The mechanics where they are simulated: what <see cref="PathSvg"/> and <see cref="ArenaText"/> draw.</summary>
     public SimulatedBody? World => Body as SimulatedBody;
+
+    public RobotStatus Status => _panel.Firmware.Status;
 
     protected override void OnReset(ResetKind kind) => _panel.Reset(powerOn: kind == ResetKind.PowerOn);
 }

@@ -1,7 +1,7 @@
 namespace DeviceModels.Robot.Firmware;
 
 /// <summary>What both robots can do, in the firmware's own units.</summary>
-internal enum Verb : byte
+public enum Verb : byte
 {
     Nop,
     /// <summary>A: um, signed. B: um/s.</summary>
@@ -21,7 +21,7 @@ internal enum Verb : byte
 }
 
 /// <summary>A command that passed the checks of the registers it came through.</summary>
-internal readonly record struct RobotCommand(Verb Verb, int A = 0, int B = 0)
+public readonly record struct RobotCommand(Verb Verb, int A = 0, int B = 0)
 {
     public bool IsMotion => Verb is Verb.Drive or Verb.Turn or Verb.Velocity;
 }

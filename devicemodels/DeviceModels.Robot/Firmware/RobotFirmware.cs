@@ -112,6 +112,9 @@ internal sealed class RobotFirmware
     /// <summary>Wheel speeds now, um/s.</summary>
     public (int Left, int Right) Speed => IsMoving ? (_state.Motion.Left, _state.Motion.Right) : (0, 0);
 
+    /// <summary>All that can be seen from outside.</summary>
+    public RobotStatus Status => new(IsBusy ? _state.Command : null, Odometer, Speed.Left, Speed.Right, Bumpers, ReadBattery(100));
+
     public bool MotorEnable
     {
         set

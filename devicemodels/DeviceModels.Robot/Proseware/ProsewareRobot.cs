@@ -8,7 +8,7 @@ namespace DeviceModels.Robot.Proseware;
 /// The Proseware robot: a PCI Express endpoint with a pen. A mailbox or a descriptor ring commands it in millimetres; status
 /// bits are cleared by writing one. Programming guide: Proseware/proseware.md.
 /// </summary>
-public sealed class ProsewareRobot : PciFunction
+public sealed class ProsewareRobot : PciFunction, IToyRobot
 {
     private readonly ProsewarePanel _panel;
 
@@ -34,8 +34,9 @@ public sealed class ProsewareRobot : PciFunction
     /// <summary>The mechanics.</summary>
     public IRobotBody Body { get; }
 
-    /// <summary>The mechanics where they are simulated: what <see cref="PathSvg"/> and <see cref="ArenaText"/> draw.</summary>
     public SimulatedBody? World => Body as SimulatedBody;
+
+    public RobotStatus Status => _panel.Firmware.Status;
 
     protected override void OnReset(ResetKind kind) => _panel.Reset(powerOn: kind == ResetKind.PowerOn);
 }

@@ -1,7 +1,7 @@
 namespace DeviceModels.Robot.World;
 
 /// <summary>The robots' shape: a disc.</summary>
-internal static class RobotBodySize
+public static class RobotBodySize
 {
     /// <summary>Millimetres.</summary>
     public const int Radius = 80;

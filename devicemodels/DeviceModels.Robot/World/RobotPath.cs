@@ -3,8 +3,8 @@ namespace DeviceModels.Robot.World;
 /// <summary>A corner of a path.</summary>
 /// <param name="X">Micrometres.</param>
 /// <param name="Y">Micrometres.</param>
-/// <param name="Drawn">Whether the pen was down on the way here from the corner before.</param>
-public readonly record struct PathPoint(int X, int Y, bool Drawn);
+/// <param name="AtWork">Whether the pen drew, or the gripper carried something, on the way here from the corner before.</param>
+public readonly record struct PathPoint(int X, int Y, bool AtWork);
 
 /// <summary>
 /// Where a robot went, as a line with corners. Bounded: what is straight costs nothing, arcs get a corner every two
@@ -28,11 +28,10 @@ public sealed class RobotPath
     /// <summary>The corners, oldest first. Valid until the robot moves.</summary>
     public ReadOnlySpan<PathPoint> Points => _points.AsSpan(0, Count);
 
-    internal RobotPath Copy()
+    internal void CopyTo(RobotPath copy)
     {
-        var copy = new RobotPath { Count = Count, _anchor = _anchor, _forward = _forward, _open = _open };
+        (copy.Count, copy._anchor, copy._forward, copy._open) = (Count, _anchor, _forward, _open);
         Points.CopyTo(copy._points);
-        return copy;
     }
 
     internal void Begin(int x, int y)
@@ -43,17 +42,17 @@ public sealed class RobotPath
 
     /// <summary>The robot moved to a place.</summary>
     /// <param name="angle">Which way, quarter millidegrees from 0 below a circle.</param>
-    internal void Extend(int x, int y, bool drawn, int angle, bool forward)
+    internal void Extend(int x, int y, bool atWork, int angle, bool forward)
     {
         int turned = Math.Abs(angle - _anchor);
         bool straight = Math.Min(turned, Direction.Circle - turned) <= Bend;
-        if (!_open || !straight || forward != _forward || _points[Count - 1].Drawn != drawn)
+        if (!_open || !straight || forward != _forward || _points[Count - 1].AtWork != atWork)
         {
             if (Count == Capacity) Thin();
             Count++;
             (_anchor, _forward, _open) = (angle, forward, true);
         }
-        _points[Count - 1] = new PathPoint(x, y, drawn);
+        _points[Count - 1] = new PathPoint(x, y, atWork);
     }
 
     // A corner goes when the lines it joins are of one kind; a path that is all dashes loses its oldest half instead.
@@ -62,7 +61,7 @@ public sealed class RobotPath
         int kept = 1;
         for (int i = 1; i < Count; i++)
         {
-            bool redundant = i % 2 == 1 && i + 1 < Count && _points[i].Drawn == _points[i + 1].Drawn;
+            bool redundant = i % 2 == 1 && i + 1 < Count && _points[i].AtWork == _points[i + 1].AtWork;
             if (!redundant) _points[kept++] = _points[i];
         }
         if (kept > Capacity * 3 / 4)

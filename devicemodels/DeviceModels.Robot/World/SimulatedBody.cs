@@ -36,12 +36,6 @@ public sealed class SimulatedBody : IRobotBody
         PowerOn();
     }
 
-    private SimulatedBody(SimulatedBody other)
-    {
-        (_options, Tool, _objects, Path) = (other._options, other.Tool, [.. other._objects], other.Path.Copy());
-        (_x, _y, _moves, _angle, _toolEngaged, _held) = (other._x, other._y, other._moves, other._angle, other._toolEngaged, other._held);
-        (Bumpers, Light) = (other.Bumpers, other.Light);
-    }
 
     public ArenaOptions Arena => _options.Arena;
     public RobotTool Tool { get; }
@@ -67,11 +61,28 @@ public sealed class SimulatedBody : IRobotBody
     /// <summary>Whether it moved, turned or did anything else since power-on.</summary>
     public bool IsUntouched => _moves == 0 && !_toolEngaged && Light == 0;
 
+    /// <summary>Where it stood at power-on.</summary>
+    public PoseOptions Start => _options.Start;
+
     /// <summary>Where the objects are, millimetres; one that is held is at the gripper.</summary>
     public ReadOnlySpan<(double X, double Y)> Objects => _objects;
 
     /// <summary>The world as it is now, for another thread to draw.</summary>
-    public SimulatedBody Copy() => new(this);
+    public SimulatedBody Copy()
+    {
+        var copy = new SimulatedBody(_options, Tool);
+        CopyTo(copy);
+        return copy;
+    }
+
+    /// <summary>Makes a copy of this world that was taken earlier show it as it is now. Allocates nothing.</summary>
+    public void CopyTo(SimulatedBody copy)
+    {
+        (copy._x, copy._y, copy._moves, copy._angle, copy._toolEngaged, copy._held) = (_x, _y, _moves, _angle, _toolEngaged, _held);
+        (copy.Bumpers, copy.Light) = (Bumpers, Light);
+        _objects.CopyTo(copy._objects, 0);
+        Path.CopyTo(copy.Path);
+    }
 
     public void PowerOn()
     {
@@ -107,7 +118,7 @@ public sealed class SimulatedBody : IRobotBody
         bool shifted = x != _x || y != _y;
         (_x, _y) = (x, y);
         _angle = Wrap(_angle + (AnglePerMicrometre * (done.Right - done.Left)));
-        if (shifted) Path.Extend((int)(x / 1000), (int)(y / 1000), Tool == RobotTool.Pen && _toolEngaged, course, done.Left + done.Right > 0);
+        if (shifted) Path.Extend((int)(x / 1000), (int)(y / 1000), Tool == RobotTool.Pen ? _toolEngaged : IsHolding, course, done.Left + done.Right > 0);
         if (_held >= 0) _objects[_held] = GripperPoint();
         FeelBumpers();
         return done;

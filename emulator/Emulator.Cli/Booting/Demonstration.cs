@@ -80,8 +80,15 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         return good;
     }
 
-    /// <summary>Shows some of what was recorded, once the recording has ended.</summary>
-    public void ShowTrace()
+    /// <summary>Names the pictures and shows some of what was recorded, once the lab has ended.</summary>
+    public void ShowResults()
+    {
+        foreach (RobotLabDevice robot in source.Lab.Devices.OfType<RobotLabDevice>().Where(r => r.PathSvg is not null))
+            Say($"picture: {robot.PathSvg}, what {robot.Name} did");
+        ShowTrace();
+    }
+
+    private void ShowTrace()
     {
         if (lab.TraceFile is not { } file) return;
         using TraceReader reader = TraceReader.Open(file);

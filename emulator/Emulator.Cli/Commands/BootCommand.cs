@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Emulator.Cli.Arena;
 using Emulator.Cli.Booting;
 using Emulator.Cli.Lab;
 using Emulator.Guests;
@@ -9,7 +10,7 @@ namespace Emulator.Cli.Commands;
 /// <summary>`emulator boot`: a lab and its guest, from start to end.</summary>
 internal static class BootCommand
 {
-    private sealed record Choices(string Lab, string? Document, bool Live, string? Trace, bool ShowConsole);
+    private sealed record Choices(string Lab, string? Document, bool Live, bool Arena, string? Trace, bool ShowConsole);
 
     public static Command Create()
     {
@@ -17,23 +18,31 @@ internal static class BootCommand
         var document = new Option<string?>("--print") { Description = "The document the demonstration prints, instead of the lab's own", HelpName = "FILE" };
         var console = new Option<bool>("--console") { Description = "Show the guest's console while the demonstration runs" };
         Option<bool> live = CommonOptions.Live();
+        Option<bool> arena = CommonOptions.Arena();
         Option<string?> trace = CommonOptions.Trace();
         var command = new Command("boot",
-            "Serve a lab and boot its guest under QEMU: a shell in it on a terminal, the lab's demonstration elsewhere.") { lab, document, console, live, trace };
+            "Serve a lab and boot its guest under QEMU: a shell in it on a terminal, the lab's demonstration elsewhere and with --arena.")
+        {
+            lab, document, console, live, arena, trace,
+        };
         command.SetAction((parsed, _) => BootAsync(
-            new Choices(parsed.GetRequiredValue(lab), parsed.GetValue(document), parsed.GetValue(live), parsed.GetValue(trace), parsed.GetValue(console)),
+            new Choices(
+                parsed.GetRequiredValue(lab), parsed.GetValue(document), parsed.GetValue(live), parsed.GetValue(arena), parsed.GetValue(trace), parsed.GetValue(console)),
             parsed.InvocationConfiguration));
         return command.WithExamples(
             ("emulator boot parallel-port", "on a terminal, a shell in the guest: try `echo hello >/dev/lp0`, leave with `exit`"),
             ("emulator boot parallel-port </dev/null", "the demonstration: the guest prints README.md, the result is compared; QEMU and the guest are fetched on first use"),
-            ("emulator boot parallel-port --print letter.ps </dev/null", "the same with another document"));
+            ("emulator boot parallel-port --print letter.ps </dev/null", "the same with another document"),
+            ("emulator boot demo --arena", "the demonstration with the robots to be seen as they move"));
     }
 
     private static async Task<int> BootAsync(Choices choices, InvocationConfiguration console)
     {
         LabSource source = LabSource.Load(choices.Lab);
         LabGuestSetup.GuestOf(source);
-        bool interactive = choices.Document is null && !Console.IsInputRedirected && !Console.IsOutputRedirected;
+        bool live = choices.Live || source.Lab.Trace.Live;
+        if (choices.Arena) ArenaView.Require(source, live);
+        bool interactive = choices.Document is null && !choices.Arena && !Console.IsInputRedirected && !Console.IsOutputRedirected;
         using var interruption = new Interruption();
         CancellationToken cancel = interruption.Token;
         try
@@ -41,26 +50,29 @@ internal static class BootCommand
             string? document = interactive ? null : Demonstration.FindDocument(source, choices.Document);
             QemuInstallation qemu = await QemuInstallation.EnsureAsync(console.Error.WriteLine, cancel);
             LinuxGuestImage image = await LinuxGuestImage.EnsureAsync(console.Error.WriteLine, cancel);
-            TraceRenderer? renderer = choices.Live || source.Lab.Trace.Live
+            TraceRenderer? renderer = live
                 ? new TextTraceRenderer(new TerminalTraceWriter(console.Output, TerminalTraceWriter.WantsColour))
                 : null;
+            MessageLog? log = choices.Arena ? ArenaView.LogForTerminal() : null;
+            TextWriter messages = log ?? console.Error;
             Demonstration? demonstration = null;
             bool good;
             // The lab ends before its trace is shown.
-            using (var running = new RunningLab(source, new TraceChoice(choices.Trace ?? source.Lab.Trace.File, renderer), console.Error.WriteLine))
+            using (var running = new RunningLab(source, new TraceChoice(choices.Trace ?? source.Lab.Trace.File, renderer), messages.WriteLine))
             {
                 GuestOptions options = LabGuestSetup.Options(source, running.Folder) with { Qemu = qemu, Image = image };
-                console.Error.WriteLine($"{source.Name}: booting Linux with {string.Join(", ", running.Devices.Select(d => $"{d.Name} ({d.Model})"))}");
+                messages.WriteLine($"{source.Name}: booting Linux with {string.Join(", ", running.Devices.Select(d => $"{d.Name} ({d.Model})"))}");
                 if (interactive) return await TalkAsync(options, source, console, interruption);
-                demonstration = new Demonstration(source, running, document, console.Output);
+                demonstration = new Demonstration(source, running, document, log ?? console.Output);
                 options = options with
                 {
                     Payload = demonstration.Payload,
-                    OnConsoleText = choices.ShowConsole ? console.Error.Write : null,
+                    OnConsoleText = choices.ShowConsole ? messages.Write : null,
                 };
+                using ArenaView? view = choices.Arena ? new ArenaView(running, log, console.Output, console.Error) : null;
                 good = await PlayAsync(demonstration, options, cancel);
             }
-            demonstration.ShowTrace();
+            demonstration.ShowResults();
             return good ? CommandLine.Done : CommandLine.Failed;
         }
         catch (OperationCanceledException problem) when (cancel.IsCancellationRequested)

@@ -4,6 +4,7 @@ using DeviceModels.Robot;
 using DeviceModels.Robot.Contoso;
 using DeviceModels.Robot.Proseware;
 using DeviceModels.Robot.World;
+using Emulator.Models;
 using Emulator.Pci;
 
 namespace Emulator.Cli.Lab;
@@ -42,7 +43,27 @@ internal abstract record RobotLabDevice : LabDevice
         if (options.FindFault() is { } fault) throw new DeviceOptionsException(fault);
         (PciFunction robot, SimulatedBody world) = Create(slot, options);
         if (PathSvg is not null) host.Own(new RobotPicture(PathSvg, world, slot.Clock, host.Report));
+        robot.AddSwitch(PictureSwitch(world));
         return robot;
+    }
+
+    // A person waits for the file, so it is written at once, on the device's thread: a millisecond.
+    private static DeviceSwitch PictureSwitch(SimulatedBody world)
+    {
+        string last = "none";
+        return new DeviceSwitch("picture", "Writes a picture of the arena as it is now (SVG) to the file named.", [], () => last, path =>
+        {
+            try
+            {
+                RobotPicture.Write(path, DeviceModels.Robot.World.PathSvg.Render(world));
+                last = Path.GetFullPath(path);
+                return null;
+            }
+            catch (Exception problem) when (problem is IOException or UnauthorizedAccessException or ArgumentException)
+            {
+                return $"cannot write the picture: {problem.Message}";
+            }
+        });
     }
 
     protected abstract (PciFunction Robot, SimulatedBody World) Create(PciSlot slot, RobotOptions options);

@@ -21,7 +21,7 @@ internal sealed class RobotPicture : IDisposable
     private readonly IDeviceTimer _next;
     private Task _writing = Task.CompletedTask;
     private SimulatedBody? _unwritten;
-    private string _written = "";
+    private string _written;
     private bool _failed;
 
     /// <summary>Makes the file, and its folder if need be.</summary>
@@ -30,12 +30,30 @@ internal sealed class RobotPicture : IDisposable
     /// <exception cref="UnauthorizedAccessException">It must not be written.</exception>
     public RobotPicture(string path, SimulatedBody world, IDeviceClock clock, Action<string> report)
     {
-        (_path, _world, _report) = (path, world, report);
-        if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
-        Replace(PathSvg.Render(world));
+        (_path, _world, _report, _written) = (path, world, report, PathSvg.Render(world));
+        Write(path, _written);
         _world.PoweringOn = Take;
         _next = clock.CreateTimer(Look);
         _next.Arm(Interval);
+    }
+
+    /// <summary>Writes a file whole, and its folder if need be: a reader never sees half of it.</summary>
+    /// <exception cref="IOException">It cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">It must not be written.</exception>
+    public static void Write(string path, string svg)
+    {
+        if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
+        string next = path + ".next";
+        try
+        {
+            File.WriteAllText(next, svg);
+            File.Move(next, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(next);
+            throw;
+        }
     }
 
     /// <summary>Writes the last picture. The device thread has ended.</summary>
@@ -68,20 +86,13 @@ internal sealed class RobotPicture : IDisposable
         if (svg == _written) return;
         try
         {
-            Replace(svg);
+            Write(_path, svg);
+            _written = svg;
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {
             if (!_failed) _report($"cannot write the picture: {problem.Message}");
             _failed = true;
         }
-    }
-
-    private void Replace(string svg)
-    {
-        string next = _path + ".next";
-        File.WriteAllText(next, svg);
-        File.Move(next, _path, overwrite: true);
-        _written = svg;
     }
 }

@@ -236,7 +236,8 @@ public abstract class PciFunction
     protected VendorSpecificCapability AddVendorSpecific(ReadOnlySpan<byte> data, int offset = 0)
         => new(Configuration, data, _vendorCapabilities++, offset);
 
-    protected void AddSwitch(DeviceSwitch deviceSwitch) => _switches.Add(deviceSwitch);
+    /// <summary>Offers something to a person, until the function is served.</summary>
+    public void AddSwitch(DeviceSwitch deviceSwitch) => _switches.Add(deviceSwitch);
 
     internal void NoteClient(bool connected) => _observer?.Signal(DeviceEventKind.Client, 0, connected ? 1u : 0);
 

@@ -99,7 +99,7 @@ public sealed class ProsewareRobotTests
         _driver.Run(Drive, 100, 100);
         _driver.Run(Pen, 0);
         _driver.Run(Drive, 100, 100);
-        Assert.That(_driver.Robot.World!.Path.Points.ToArray().Select(p => p.Drawn), Is.EqualTo(new[] { false, true, false }));
+        Assert.That(_driver.Robot.World!.Path.Points.ToArray().Select(p => p.AtWork), Is.EqualTo(new[] { false, true, false }));
     }
 
     [Test]

@@ -17,7 +17,6 @@ public sealed class RobotWorldTests
     {
         ProsewareDriver driver = Draw(new ProsewareDriver(new RobotOptions()));
         AssertGolden("proseware-drawing.svg", PathSvg.Render(driver.Robot.World!));
-        AssertGolden("proseware-drawing.txt", ArenaText.Render(driver.Robot.World!));
     }
 
     [Test]

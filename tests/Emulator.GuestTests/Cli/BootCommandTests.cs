@@ -27,15 +27,20 @@ public sealed class BootCommandTests
     public void RemoveFolder() => Directory.Delete(_folder, recursive: true);
 
     [Test]
-    public async Task The_demonstration_prints_a_document_through_the_guests_own_drivers_and_finds_it_equal()
+    public async Task The_demonstration_prints_a_document_through_the_guests_own_drivers_and_drives_both_robots()
     {
-        (int exitCode, string output, string error) = await RunAsync("boot", Lab("parallel-port"), "--print", _document);
+        (int exitCode, string output, string error) = await RunAsync("boot", Lab("demo"), "--print", _document);
         Assert.That(exitCode, Is.Zero, error);
         Assert.That(output, Does.Match("parport0: PC-style at").And.Match("lp0: using parport0"));
         Assert.That(output, Does.Contain($"{new FileInfo(_document).Length} bytes sent to /dev/lp0").And.Contain("equal: the printed document is the one sent, byte for byte"));
         Assert.That(output, Does.Match(@"SPP\.DATA +0x25"), "the document's first byte, by name");
         Assert.That(Directory.GetFiles(Path.Combine(_folder, "out", "print")).Select(File.ReadAllBytes), Is.EqualTo(new[] { File.ReadAllBytes(_document) }));
-        (int shown, string trace, _) = await RunAsync("trace", "show", "out/parallel-port.trace", "--register", "DATA");
+        Assert.That(output, Does.Contain("robotdrive: all as expected").And.Contain("picture: out/demo-proseware.svg").And.Contain("picture: out/demo-contoso.svg"));
+        string drawing = await File.ReadAllTextAsync(Path.Combine(_folder, "out", "demo-proseware.svg"));
+        Assert.That(drawing, Does.Match("d=\"M 200 630( L [0-9.]+ [0-9.]+){8} M [0-9. ]+ L").And.Contain("translate(833.6 576.5) rotate(-270)"), "a house, and the sun");
+        string tidied = await File.ReadAllTextAsync(Path.Combine(_folder, "out", "demo-contoso.svg"));
+        Assert.That(tidied, Does.Contain("cx=\"1300\" cy=\"750\" r=\"18\"").And.Contain("cx=\"1200\" cy=\"750\"").And.Contain("cx=\"1250\" cy=\"650\""), "a pyramid");
+        (int shown, string trace, _) = await RunAsync("trace", "show", "out/demo.trace", "--register", "DATA");
         Assert.That(shown, Is.Zero);
         Assert.That(trace.Split('\n'), Has.Length.GreaterThan(1000));
         AssertNothingIsLeft();
@@ -70,7 +75,7 @@ public sealed class BootCommandTests
     [Test]
     public async Task A_signal_in_the_middle_leaves_nothing_behind()
     {
-        using Process boot = Start("boot", Lab("parallel-port"), "--print", _document);
+        using Process boot = Start("boot", Lab("demo"), "--print", _document);
         Task<string> error = boot.StandardError.ReadToEndAsync();
         while (await boot.StandardOutput.ReadLineAsync() is { } line && !line.Contains("lp0: using", StringComparison.Ordinal))
         {

@@ -75,6 +75,110 @@ public sealed class RobotLabTests
         Assert.That(Directory.GetFiles(_folder.Path), Is.EqualTo(new[] { picture }), "no half-written file stays");
     }
 
+    [Test]
+    public void A_person_gets_a_picture_of_this_moment_whenever_they_ask()
+    {
+        string lab = LabFile(), picture = _folder.In("now/r.svg");
+        using var running = new RunningLab(LabSource.Load(lab), new TraceChoice(null, null), _ => { });
+        Assert.That(CommandRun.Of("set", lab, "r", "picture", picture), Is.EqualTo(new CommandRun(0, $"r picture {picture}\n", "")));
+        Assert.That(File.ReadAllText(picture), Does.StartWith("<svg").And.Contain("translate(400 750)"));
+        CommandRun refused = CommandRun.Of("set", lab, "r", "picture", _folder.Path);
+        Assert.That(refused.Error, Does.Contain("r: cannot write the picture: "));
+        Assert.That(refused.ExitCode, Is.EqualTo(2));
+    }
+
+    [Test]
+    public void Without_a_terminal_the_arena_is_a_line_for_each_thing_a_robot_does()
+    {
+        using Process run = Start("emulator", "run", LabFile(), "--arena");
+        try
+        {
+            WaitForLine(run, "ready");
+            WaitForLine(run, "r: x 400, y 750 mm, heading 0.0°; idle; pen up; bumpers free; battery 100 %");
+            using (VfioUserClient client = VfioUserClient.Connect(_folder.In("run/r.sock"), Patience))
+            {
+                client.Write32(0, 0x010, 3);     // CONTROL: MOTEN, BUMPSTOP
+                client.Write32(0, 0x040, 60000); // ARG0: ms
+                client.Write32(0, 0x048, 7);     // COMMAND: WAIT
+                WaitForLine(run, "r: x 400, y 750 mm, heading 0.0°; wait 60000 ms; pen up; bumpers free; battery 100 %");
+            }
+            Signal(run, "TERM");
+            Assert.That(run.ExitCode, Is.Zero, run.StandardError.ReadToEnd());
+        }
+        finally
+        {
+            run.Kill();
+        }
+    }
+
+    [Test]
+    public void On_a_terminal_the_arena_has_a_screen_of_its_own_and_gives_it_back()
+    {
+        // script(1) gives the command a terminal, and types what it is sent.
+        using Process run = Start("script", "--quiet", "--return", "--command",
+            $"stty columns 100 rows 30; '{Path.Combine(AppContext.BaseDirectory, "emulator")}' run '{LabFile()}' --arena", "/dev/null");
+        try
+        {
+            var shown = new System.Text.StringBuilder();
+            ReadUntil("Ctrl-C ends it");
+            Assert.That(shown.ToString(), Does.Contain("\u001b[?1049h").And.Contain("x 400, y 750 mm").And.Contain("┌──").And.Contain("ready")
+                .And.Not.Contain("\u001b[?1049l"));
+            run.StandardInput.Write('\u0003');
+            run.StandardInput.Flush();
+            shown.Clear();
+            ReadUntil("the sockets are closed");
+            Assert.That(shown.ToString(), Does.Contain("\u001b[?1049l"), "before anything is said");
+            Assert.That(run.WaitForExit(Patience), Is.True);
+            Assert.That(run.ExitCode, Is.Zero);
+
+            void ReadUntil(string text)
+            {
+                while (!shown.ToString().Contains(text, StringComparison.Ordinal))
+                {
+                    int next = run.StandardOutput.Read();
+                    if (next < 0) Assert.Fail($"It ended without '{text}': {shown}");
+                    shown.Append((char)next);
+                }
+            }
+        }
+        finally
+        {
+            run.Kill(entireProcessTree: true);
+        }
+    }
+
+    private string LabFile()
+    {
+        string file = _folder.In("lab.jsonc");
+        File.WriteAllText(file, $$"""{ "sockets": "{{_folder.In("run")}}", "devices": [{ "name": "r", "model": "proseware-robot", "decode": "always" }] }""");
+        return file;
+    }
+
+    private static Process Start(string program, params string[] arguments)
+    {
+        string path = program == "emulator" ? Path.Combine(AppContext.BaseDirectory, program) : program;
+        var start = new ProcessStartInfo(path, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["TERM"] = "xterm";
+        start.Environment.Remove("NO_COLOR");
+        return Process.Start(start)!;
+    }
+
+    private static void WaitForLine(Process run, string expected)
+    {
+        while (run.StandardOutput.ReadLine() is { } line)
+        {
+            if (line == expected) return;
+        }
+        Assert.Fail($"It ended without '{expected}': {run.StandardError.ReadToEnd()}");
+    }
+
+    private static void Signal(Process run, string signal)
+    {
+        using Process kill = Process.Start("kill", [$"-{signal}", run.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
+        Assert.That(run.WaitForExit(Patience), Is.True);
+    }
+
     private LabSource Lab(string option, out int column)
     {
         string before = $$"""{ "sockets": "{{_folder.In("run")}}", "devices": [{ "name": "r", "model": "proseware-robot", "decode": "always", """;

@@ -3,8 +3,8 @@
 //
 //   robotdrive [--poll]
 //
-// Every Proseware robot (1234:5057) draws a star with its pen; every Contoso robot (1234:434f) drives to the object 300 mm ahead of it,
-// closes its gripper, carries the object to 100 mm behind the place it started from, and backs away. All of them drive at once.
+// Every Proseware robot (1234:5057) draws a house in one stroke, and the sun; every Contoso robot (1234:434f) fetches the three objects of
+// its arena with its gripper and puts them down as a pyramid. All of them drive at once.
 // Interrupts are the line (INTA): uio_pci_generic masks it in the COMMAND register and wakes us; we unmask it there. Where that driver is not
 // loaded, or with --poll, the program looks into its own memory for completions instead; the first line about a robot says which.
 // Needs root, and no IOMMU: a robot is given the physical address of a locked page (/proc/self/pagemap).
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MaxRobots = 8, MaxMoves = 15, PageSize = 4096, PatienceSeconds = 120, PollMilliseconds = 10, AnswerMilliseconds = 2000 };
+enum { MaxRobots = 8, MaxMoves = 31, PageSize = 4096, PatienceSeconds = 120, PollMilliseconds = 10, AnswerMilliseconds = 2000 };
 // Where things are in a robot's page.
 enum { Program = 0, Completions = 0x400, Telemetry = 0x800, QueueEntries = 8 };
 
@@ -94,13 +94,19 @@ enum {
     P_ODO_L = 0x060, P_ODO_R = 0x064, P_HEADING = 0x068, P_RING_BASE = 0x100, P_RING_SIZE = 0x108, P_RING_TAIL = 0x110,
     P_CQ_BASE = 0x118, P_CQ_SIZE = 0x120, P_CQ_HEAD = 0x124, P_RING_CTRL = 0x128, P_RING_STATUS = 0x12c, P_TELE_BASE = 0x130, P_TELE_PERIOD = 0x138,
 };
+enum { P_DRIVE = 1, P_TURN, P_VELOCITY, P_STOP, P_PEN, P_LED, P_WAIT };
 
-// Five sides of 400 mm, each turned by 144 degrees: the star closes where it began.
-static const struct move star[] = {
-    { "LED red", 6, 0xc2261b, 0 }, { "PEN down", 5, 1, 0 },
-    { "DRIVE", 1, 400, 500 }, { "TURN", 2, 1440, 500 }, { "DRIVE", 1, 400, 500 }, { "TURN", 2, 1440, 500 }, { "DRIVE", 1, 400, 500 },
-    { "TURN", 2, 1440, 500 }, { "DRIVE", 1, 400, 500 }, { "TURN", 2, 1440, 500 }, { "DRIVE", 1, 400, 500 }, { "TURN", 2, 1440, 500 },
-    { "PEN up", 5, 0, 0 },
+// A house drawn without lifting the pen: sides of 280 mm, diagonals of 396 mm, a roof of twice 198 mm. Then, 500 mm from it, the sun: wheels
+// that differ by 360 mm/s go round once in two seconds.
+static const struct move picture[] = {
+    { "LED red", P_LED, 0xc2261b, 0 }, { "PEN down", P_PEN, 1, 0 },
+    { "floor", P_DRIVE, 280, 500 }, { "TURN", P_TURN, 900, 500 }, { "right wall", P_DRIVE, 280, 500 }, { "TURN", P_TURN, 900, 500 },
+    { "ceiling", P_DRIVE, 280, 500 }, { "TURN", P_TURN, -1350, 500 }, { "left roof", P_DRIVE, 198, 500 }, { "TURN", P_TURN, -900, 500 },
+    { "right roof", P_DRIVE, 198, 500 }, { "TURN", P_TURN, -900, 500 }, { "diagonal", P_DRIVE, 396, 500 }, { "TURN", P_TURN, -1350, 500 },
+    { "left wall", P_DRIVE, 280, 500 }, { "TURN", P_TURN, -1350, 500 }, { "diagonal", P_DRIVE, 396, 500 }, { "PEN up", P_PEN, 0, 0 },
+    { "TURN", P_TURN, 900, 500 }, { "DRIVE", P_DRIVE, 500, 500 }, { "LED yellow", P_LED, 0xf5c211, 0 }, { "PEN down", P_PEN, 1, 0 },
+    { "sun", P_VELOCITY, 140, 500 }, { "WAIT", P_WAIT, 2000, 0 }, { "STOP", P_STOP, 0, 0 }, { "PEN up", P_PEN, 0, 0 },
+    { "TURN", P_TURN, -1350, 500 }, { "DRIVE", P_DRIVE, 300, 500 },
 };
 
 static void proseware_start(struct robot *r)
@@ -154,8 +160,11 @@ static void proseware_collect(struct robot *r)
         if (last >> 31 != r->phase) break;
         unsigned tag = last & 0xffff, result = last >> 16 & 255;
         const char *name = tag >= 1 && tag <= r->model->count ? r->model->moves[tag - 1].name : "?";
-        if (result != 1 || tag != r->done + 1) r->refused++;
-        say(r, "%2u %-8s %s, heading %u.%u", tag, name, result == 1 ? "ok" : "FAILED", (load(r, at + 8) & 0xffff) / 10, (load(r, at + 8) & 0xffff) % 10);
+        if (result != 1 || tag != r->done + 1) {
+            unsigned heading = load(r, at + 8) & 0xffff;
+            r->refused++;
+            say(r, "command %u (%s) FAILED with result %u at heading %u.%u", tag, name, result, heading / 10, heading % 10);
+        }
         r->done++;
         r->head = (r->head + 1) % QueueEntries;
         if (r->head == 0) r->phase ^= 1;
@@ -167,11 +176,25 @@ static int near(int value, int expected) { return abs(value - expected) <= 1; }
 
 static int proseware_check(struct robot *r)
 {
-    // Five sides; and 720 degrees of turning are 720 mm a wheel.
-    const int Left = 5 * 400 - 720, Right = 5 * 400 + 720;
-    int left = (int)get32(r, P_ODO_L), right = (int)get32(r, P_ODO_R), heading = (int)get32(r, P_HEADING);
-    int good = near(left, Left) && near(right, Right) && heading == 0;
-    say(r, "wheels %d and %d mm, expected %d and %d; heading %d.%d degrees, expected 0.0", left, right, Left, Right, heading / 10, heading % 10);
+    // Micrometres. A degree turned is a millimetre a wheel.
+    int left = 0, right = 0, velocities[2] = { 0, 0 };
+    for (const struct move *m = r->model->moves; m < r->model->moves + r->model->count; m++) {
+        if (m->opcode == P_DRIVE || m->opcode == P_TURN) {
+            left += m->opcode == P_DRIVE ? m->first * 1000 : -m->first * 100;
+            right += m->opcode == P_DRIVE ? m->first * 1000 : m->first * 100;
+        } else if (m->opcode == P_VELOCITY) {
+            velocities[0] = m->first;
+            velocities[1] = m->second;
+        } else if (m->opcode == P_WAIT) {
+            left += velocities[0] * m->first;
+            right += velocities[1] * m->first;
+        }
+    }
+    int turned = (right - left) / 200 % 3600, facing = turned < 0 ? turned + 3600 : turned;
+    int odometers[2] = { (int)get32(r, P_ODO_L), (int)get32(r, P_ODO_R) }, heading = (int)get32(r, P_HEADING);
+    int good = near(odometers[0], left / 1000) && near(odometers[1], right / 1000) && heading == facing;
+    say(r, "wheels %d and %d mm, expected %d and %d; heading %d.%d degrees, expected %d.%d", odometers[0], odometers[1], left / 1000, right / 1000,
+        heading / 10, heading % 10, facing / 10, facing % 10);
 
     // The last block comes when the ring has ended, a moment after its last completion.
     int64_t until = milliseconds() + AnswerMilliseconds;
@@ -179,7 +202,7 @@ static int proseware_check(struct robot *r)
     do {
         uint32_t number = load(r, Telemetry);
         int l = (int)load(r, Telemetry + 8), rr = (int)load(r, Telemetry + 12);
-        told = number % 2 == 0 && l == left && rr == right && load(r, Telemetry) == number;
+        told = number % 2 == 0 && l == odometers[0] && rr == odometers[1] && load(r, Telemetry) == number;
         if (!told) pause_for(PollMilliseconds);
     } while (!told && milliseconds() < until);
     say(r, "telemetry block %u %s", load(r, Telemetry) / 2, told ? "says the same" : "DIFFERS");
@@ -197,11 +220,19 @@ enum {
     C_LISTLO = 0x18, C_LISTHI = 0x1a, C_DOORBELL = 0x1c, C_LISTST = 0x1e, C_LATCH = 0x20,
     C_ENC = 0x10, C_HEADING = 0x14, C_EVENTS = 0x25, C_TELE = 0x50, C_TELEPER = 0x52, AutoIncrement = 0x8000,
 };
+enum { C_MOVE = 0x10, C_TURN = 0x11, C_GRIP = 0x20, C_LIGHT = 0x28 };
 
-// The gripper reaches 100 mm ahead of the centre.
-static const struct move fetch[] = {
-    { "LIGHT", 0x28, 0x07e0, 0 }, { "MOVE", 0x10, 800, 2000 }, { "GRIP close", 0x20, 1, 0 }, { "TURN", 0x11, -32768, 1000 },
-    { "MOVE", 0x10, 800, 2000 }, { "GRIP open", 0x20, 0, 0 }, { "MOVE back", 0x10, -200, 2000 },
+// From the start the objects are 300 mm ahead; 900 mm ahead and 250 mm to the right; 100 mm ahead and 450 mm to the left. The gripper
+// reaches 100 mm ahead of the centre, and what it holds turns with the robot.
+static const struct move pyramid[] = {
+    { "LIGHT", C_LIGHT, 0x07e0, 0 },
+    { "MOVE", C_MOVE, 800, 2000 }, { "GRIP close", C_GRIP, 1, 0 }, { "MOVE", C_MOVE, 2400, 2000 }, { "GRIP open", C_GRIP, 0, 0 },
+    { "MOVE back", C_MOVE, -400, 2000 }, { "TURN", C_TURN, -0x4000, 2000 }, { "MOVE", C_MOVE, 1000, 2000 }, { "TURN", C_TURN, 0x4000, 2000 },
+    { "MOVE", C_MOVE, 400, 2000 }, { "GRIP close", C_GRIP, 1, 0 }, { "TURN", C_TURN, 0x4000, 2000 }, { "MOVE", C_MOVE, 600, 2000 },
+    { "GRIP open", C_GRIP, 0, 0 }, { "MOVE back", C_MOVE, -600, 2000 }, { "TURN", C_TURN, 0x4000, 2000 }, { "MOVE", C_MOVE, 2800, 2000 },
+    { "TURN", C_TURN, -0x4000, 2000 }, { "MOVE", C_MOVE, 2400, 2000 }, { "GRIP close", C_GRIP, 1, 0 }, { "TURN", C_TURN, -0x4000, 2000 },
+    { "MOVE", C_MOVE, 3000, 2000 }, { "TURN", C_TURN, -0x4000, 2000 }, { "MOVE", C_MOVE, 600, 2000 }, { "GRIP open", C_GRIP, 0, 0 },
+    { "MOVE back", C_MOVE, -800, 2000 },
 };
 
 static void contoso_start(struct robot *r)
@@ -244,23 +275,31 @@ static void contoso_collect(struct robot *r)
 {
     for (uint32_t control; r->done < r->model->count && !((control = load(r, Program + r->done * 32)) >> 31); r->done++) {
         unsigned at = Program + r->done * 32, result = control >> 8 & 255;
-        if (result != 1 || load(r, at + 0x1c) != r->done + 1) r->refused++;
-        say(r, "%2u %-10s %s, encoders %d and %d", r->done + 1, r->model->moves[r->done].name, result == 1 ? "ok" : "FAILED",
+        if (result == 1 && load(r, at + 0x1c) == r->done + 1) continue;
+        r->refused++;
+        say(r, "command %u (%s) FAILED with result 0x%x, encoders %d and %d", r->done + 1, r->model->moves[r->done].name, result,
             (int)load(r, at + 0x10), (int)load(r, at + 0x14));
     }
 }
 
 static int contoso_check(struct robot *r)
 {
-    // Out and home again, half a turn clockwise (720 ticks a wheel) between them, and 200 ticks back.
-    const int Left = 800 + 720 + 800 - 200, Right = 800 - 720 + 800 - 200;
+    // A circle is 1440 ticks a wheel.
+    int expected[2] = { 0, 0 };
+    uint16_t facing = 0;
+    for (const struct move *m = r->model->moves; m < r->model->moves + r->model->count; m++) {
+        if (m->opcode != C_MOVE && m->opcode != C_TURN) continue;
+        expected[0] += m->opcode == C_MOVE ? m->first : -m->first * 1440 / 65536;
+        expected[1] += m->opcode == C_MOVE ? m->first : m->first * 1440 / 65536;
+        if (m->opcode == C_TURN) facing = (uint16_t)(facing + m->first);
+    }
     uint16_t words[5];
     put16(r, C_LATCH, 1);
     put16(r, C_INDEX, C_ENC | AutoIncrement);
     for (int i = 0; i < 5; i++) words[i] = get16(r, C_WINDOW);
     int left = (int)(words[0] | (uint32_t)words[1] << 16), right = (int)(words[2] | (uint32_t)words[3] << 16);
-    int good = near(left, Left) && near(right, Right) && words[4] == 32768 && !(get16(r, C_STATE) & 0x30);
-    say(r, "encoders %d and %d, expected %d and %d; heading %u, expected 32768; gripper %s", left, right, Left, Right, words[4],
+    int good = near(left, expected[0]) && near(right, expected[1]) && words[4] == facing && !(get16(r, C_STATE) & 0x30);
+    say(r, "encoders %d and %d, expected %d and %d; heading %u, expected %u; gripper %s", left, right, expected[0], expected[1], words[4], facing,
         get16(r, C_STATE) & 0x30 ? "NOT OPEN" : "open");
 
     int64_t until = milliseconds() + AnswerMilliseconds;
@@ -279,8 +318,8 @@ static int contoso_check(struct robot *r)
 }
 
 static const struct model models[] = {
-    { "Proseware", 0x5057, star, sizeof star / sizeof *star, proseware_start, proseware_acknowledge, proseware_collect, proseware_check },
-    { "Contoso", 0x434f, fetch, sizeof fetch / sizeof *fetch, contoso_start, contoso_acknowledge, contoso_collect, contoso_check },
+    { "Proseware", 0x5057, picture, sizeof picture / sizeof *picture, proseware_start, proseware_acknowledge, proseware_collect, proseware_check },
+    { "Contoso", 0x434f, pyramid, sizeof pyramid / sizeof *pyramid, contoso_start, contoso_acknowledge, contoso_collect, contoso_check },
 };
 
 // ---- Linux ----
