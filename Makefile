@@ -21,8 +21,8 @@ build: ## Compile everything; warnings are errors
 test: build ## Run every test; the last line counts them
 	@tests/run-all.sh
 
-run: emulator ## Boot a guest with a lab's devices (LAB=demo, PRINT=FILE to print); a shell in it on a terminal
-	@$(EMULATOR) boot '$(LAB)' $(if $(PRINT),--print '$(PRINT)')
+run: emulator ## Boot a guest with a lab's devices (LAB=demo, PRINT=FILE to print, ARENA=1 to watch robots); a shell in it on a terminal
+	@$(EMULATOR) boot '$(LAB)' $(if $(PRINT),--print '$(PRINT)') $(if $(ARENA),--arena)
 
 bench: ## Measure, next to the rivals
 	@dotnet run -c Release --project tests/Emulator.Benchmarks

@@ -69,7 +69,8 @@ public static class PathSvg
                 Line($"  <rect x=\"{box.X}\" y=\"{_arena.Height - box.Y - box.Height}\" width=\"{box.Width}\" height=\"{box.Height}\" fill=\"{Box}\" "
                     + $"stroke=\"#6f7885\" stroke-width=\"{N(4 * _unit)}\"/>");
             }
-            Line($"  <rect x=\"0\" y=\"0\" width=\"{_arena.Width}\" height=\"{_arena.Height}\" fill=\"none\" stroke=\"{Text}\" stroke-width=\"{N(10 * _unit)}\"/>");
+            Line($"  <rect x=\"0\" y=\"0\" width=\"{_arena.Width}\" height=\"{_arena.Height}\" fill=\"none\" "
+                + $"stroke=\"{Text}\" stroke-width=\"{N(10 * _unit)}\"/>");
         }
 
         // One path element of a kind of line, a new subpath wherever the other kind came between.
@@ -89,7 +90,9 @@ public static class PathSvg
         }
 
         private string WorkStyle()
-            => (world.Tool == RobotTool.Pen ? $"stroke=\"{Ink}\" stroke-width=\"{N(9 * _unit)}\"" : $"stroke=\"{Carried}\" stroke-width=\"{N(14 * _unit)}\" stroke-opacity=\"0.55\"")
+            => (world.Tool == RobotTool.Pen
+                ? $"stroke=\"{Ink}\" stroke-width=\"{N(9 * _unit)}\""
+                : $"stroke=\"{Carried}\" stroke-width=\"{N(14 * _unit)}\" stroke-opacity=\"0.55\"")
                 + " stroke-linejoin=\"round\" stroke-linecap=\"round\"";
 
         private void AppendStart()

@@ -29,7 +29,8 @@ internal sealed class ArenaView : IDisposable
         (_log, _output, _error) = (log, output, error);
         foreach (ServedDevice device in lab.Devices)
         {
-            if (device.Server.Function is IToyRobot { World: not null } robot) device.Server.Invoke(() => _robots.Add((device, new RobotScene(device.Name, robot))));
+            if (device.Server.Function is not IToyRobot { World: not null } robot) continue;
+            device.Server.Invoke(() => _robots.Add((device, new RobotScene(device.Name, robot))));
         }
         _thread = new Thread(log is null ? WriteLines : ShowScreen) { IsBackground = true, Name = "arena" };
         _thread.Start();
@@ -73,7 +74,8 @@ internal sealed class ArenaView : IDisposable
                 if (!TryLook()) return;
                 (int columns, int rows) = (Console.WindowWidth, Console.WindowHeight);
                 bool all = _selected < 0 && ArenaScreen.RoomFor(columns) > 1;
-                TextGrid grid = ArenaScreen.Draw([.. _robots.Select(r => r.Scene)], Math.Max(0, _selected), all ? _robots.Count : 1, _log!.Lines(), columns, rows);
+                TextGrid grid = ArenaScreen.Draw(
+                    [.. _robots.Select(r => r.Scene)], Math.Max(0, _selected), all ? _robots.Count : 1, _log!.Lines(), columns, rows);
                 screen.Show(grid.ToLines(TerminalTraceWriter.WantsColour), columns);
             }
             while (!_stop.Token.WaitHandle.WaitOne(FrameTime));

@@ -27,7 +27,9 @@ internal static class RobotText
     };
 
     public static string Tool(RobotScene scene)
-        => scene.World.IsHolding ? "gripper holds an object" : Tool(scene.World.Tool, scene.World.IsToolEngaged, "gripper closed", "gripper open", "pen down", "pen up");
+        => scene.World.IsHolding
+            ? "gripper holds an object"
+            : Tool(scene.World.Tool, scene.World.IsToolEngaged, "gripper closed", "gripper open", "pen down", "pen up");
 
     /// <summary>Odometers and speeds.</summary>
     public static string Wheels(RobotScene scene)

@@ -19,7 +19,7 @@ namespace Emulator.Cli.Booting;
 internal sealed class Demonstration(LabSource source, RunningLab lab, string? document, TextWriter output)
 {
     private const string PayloadName = "document";
-    private const int TraceLines = 8;
+    private const int TraceLines = 4;
 
     private static readonly TimeSpan JobPatience = TimeSpan.FromSeconds(15);
 

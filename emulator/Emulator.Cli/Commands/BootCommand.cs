@@ -27,7 +27,8 @@ internal static class BootCommand
         };
         command.SetAction((parsed, _) => BootAsync(
             new Choices(
-                parsed.GetRequiredValue(lab), parsed.GetValue(document), parsed.GetValue(live), parsed.GetValue(arena), parsed.GetValue(trace), parsed.GetValue(console)),
+                parsed.GetRequiredValue(lab), parsed.GetValue(document), parsed.GetValue(live), parsed.GetValue(arena), parsed.GetValue(trace),
+                parsed.GetValue(console)),
             parsed.InvocationConfiguration));
         return command.WithExamples(
             ("emulator boot parallel-port", "on a terminal, a shell in the guest: try `echo hello >/dev/lp0`, leave with `exit`"),

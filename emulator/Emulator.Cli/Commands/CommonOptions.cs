@@ -48,7 +48,10 @@ internal static class CommonOptions
     public static Option<bool> Live() => new("--live") { Description = "Print every access as it happens" };
 
     /// <summary>--arena.</summary>
-    public static Option<bool> Arena() => new("--arena") { Description = "Show the robots in their arenas as they move: a live picture on a terminal, lines elsewhere" };
+    public static Option<bool> Arena() => new("--arena")
+    {
+        Description = "Show the robots in their arenas as they move: a live picture on a terminal, lines elsewhere",
+    };
 
     /// <summary>--trace FILE.</summary>
     public static Option<string?> Trace() => new("--trace") { Description = "Record every access to this file, instead of the lab's own", HelpName = "FILE" };

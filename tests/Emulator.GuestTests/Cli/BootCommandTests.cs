@@ -35,11 +35,14 @@ public sealed class BootCommandTests
         Assert.That(output, Does.Contain($"{new FileInfo(_document).Length} bytes sent to /dev/lp0").And.Contain("equal: the printed document is the one sent, byte for byte"));
         Assert.That(output, Does.Match(@"SPP\.DATA +0x25"), "the document's first byte, by name");
         Assert.That(Directory.GetFiles(Path.Combine(_folder, "out", "print")).Select(File.ReadAllBytes), Is.EqualTo(new[] { File.ReadAllBytes(_document) }));
-        Assert.That(output, Does.Contain("robotdrive: all as expected").And.Contain("picture: out/demo-proseware.svg").And.Contain("picture: out/demo-contoso.svg"));
+        Assert.That(output, Does.Contain("robotdrive: all as expected")
+            .And.Contain("picture: out/demo-proseware.svg").And.Contain("picture: out/demo-contoso.svg"));
         string drawing = await File.ReadAllTextAsync(Path.Combine(_folder, "out", "demo-proseware.svg"));
-        Assert.That(drawing, Does.Match("d=\"M 200 630( L [0-9.]+ [0-9.]+){8} M [0-9. ]+ L").And.Contain("translate(833.6 576.5) rotate(-270)"), "a house, and the sun");
+        Assert.That(drawing, Does.Match("d=\"M 200 630( L [0-9.]+ [0-9.]+){8} M [0-9. ]+ L"), "a house, and the sun");
+        Assert.That(drawing, Does.Contain("translate(833.6 576.5) rotate(-270)"));
         string tidied = await File.ReadAllTextAsync(Path.Combine(_folder, "out", "demo-contoso.svg"));
-        Assert.That(tidied, Does.Contain("cx=\"1300\" cy=\"750\" r=\"18\"").And.Contain("cx=\"1200\" cy=\"750\"").And.Contain("cx=\"1250\" cy=\"650\""), "a pyramid");
+        Assert.That(tidied, Does.Contain("cx=\"1300\" cy=\"750\" r=\"18\"").And.Contain("cx=\"1200\" cy=\"750\"")
+            .And.Contain("cx=\"1250\" cy=\"650\""), "a pyramid");
         (int shown, string trace, _) = await RunAsync("trace", "show", "out/demo.trace", "--register", "DATA");
         Assert.That(shown, Is.Zero);
         Assert.That(trace.Split('\n'), Has.Length.GreaterThan(1000));

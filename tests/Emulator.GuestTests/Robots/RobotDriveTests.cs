@@ -34,7 +34,8 @@ public sealed class RobotDriveTests
             SimulatedBody world = ((ProsewareRobot)robot).World!;
             PathPoint[] drawn = [.. world.Path.Points.ToArray().Where(c => c.AtWork)];
             (int X, int Y)[] house = [(680, 750), (680, 1030), (400, 1030), (540, 1170), (680, 1030), (400, 750), (400, 1030), (680, 750)];
-            Assert.That(drawn.Take(house.Length).Select(InMillimetres), Is.EqualTo(house.Select(c => ((double)c.X, (double)c.Y))).Using<(double X, double Y)>(AreNear));
+            Assert.That(drawn.Take(house.Length).Select(InMillimetres),
+                Is.EqualTo(house.Select(c => ((double)c.X, (double)c.Y))).Using<(double X, double Y)>(AreNear));
             // One circle, 500 mm up the diagonal: its radius is the track's half times the wheels' sum over their difference.
             double left = 680 + (500 * Math.Sqrt(0.5)), radius = 180 / Math.PI * 640 / 360, centre = radius * Math.Sqrt(0.5);
             IEnumerable<(double X, double Y)> sun = drawn.Skip(house.Length).Select(InMillimetres);

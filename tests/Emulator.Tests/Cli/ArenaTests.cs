@@ -69,11 +69,18 @@ public sealed class ArenaTests
     }
 
     [Test]
-    public void Any_arena_fits_any_screen([Values(320, 2000, 100_000)] int width, [Values(320, 7777, 100_000)] int height, [Values(36, 120)] int columns, [Values(14, 60)] int rows)
+    public void Any_arena_fits_any_screen(
+        [Values(320, 2000, 100_000)] int width, [Values(320, 7777, 100_000)] int height, [Values(36, 120)] int columns, [Values(14, 60)] int rows)
     {
         var options = new RobotOptions
         {
-            Arena = new ArenaOptions { Width = width, Height = height, Obstacles = [new(width - 1, height - 1, 1, 1)], Objects = [new(0, 0), new(width, height)] },
+            Arena = new ArenaOptions
+            {
+                Width = width,
+                Height = height,
+                Obstacles = [new(width - 1, height - 1, 1, 1)],
+                Objects = [new(0, 0), new(width, height)],
+            },
             Start = new PoseOptions { X = 160, Y = 160 },
         };
         var scene = new RobotScene("r", new FixedRobot(new SimulatedBody(options, RobotTool.Pen), default));
@@ -105,7 +112,10 @@ public sealed class ArenaTests
 
     [TestCaseSource(nameof(s_commands))]
     public void A_command_is_said_with_its_arguments(RobotCommand? command, RobotTool tool, string expected)
-        => Assert.That(RobotText.Command(new RobotScene("r", new FixedRobot(new SimulatedBody(s_small, tool), default(RobotStatus) with { Command = command }))), Is.EqualTo(expected));
+    {
+        var robot = new FixedRobot(new SimulatedBody(s_small, tool), default(RobotStatus) with { Command = command });
+        Assert.That(RobotText.Command(new RobotScene("r", robot)), Is.EqualTo(expected));
+    }
 
     [Test]
     public void A_scene_shows_its_own_moment_until_it_looks_again()
