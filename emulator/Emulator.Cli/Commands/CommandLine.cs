@@ -22,6 +22,7 @@ internal static class CommandLine
             RegsCommand.Create(),
             ProbeCommand.Create(),
             SetCommand.Create(),
+            BenchCommand.Create(),
             TraceCommand.Create(),
             SchemaCommand.Create(),
             CompletionCommand.Create(),

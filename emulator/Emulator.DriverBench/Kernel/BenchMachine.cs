@@ -23,11 +23,14 @@ public sealed class BenchMachine
     private readonly List<Finding> _findings = [];
     private readonly MailQueue _mail = new(() => { });
     private readonly RangeAllocator _images;
+    private readonly CancellationToken _cancellation;
 
     /// <param name="machine"><see cref="Machine.Amd64"/> or <see cref="Machine.I386"/>.</param>
-    public BenchMachine(Machine machine)
+    /// <param name="cancellation">Stops whatever runs, with <see cref="OperationCanceledException"/>; the machine is of no further use then.</param>
+    public BenchMachine(Machine machine, CancellationToken cancellation = default)
     {
         Machine = machine;
+        _cancellation = cancellation;
         Is64Bit = machine == Machine.Amd64;
         Layout = new NtLayout(Is64Bit);
         Space = new AddressSpace(Is64Bit ? AddressWidth.Bits64 : AddressWidth.Bits32);
@@ -61,6 +64,7 @@ public sealed class BenchMachine
         Bus.Initialize(bus);
         var source = new NtSource(this);
         Viewer = new NtViewer(source, Layout.Objects, source, DriverObjects());
+        cancellation.Register(Cpu.RequestAttention);
     }
 
     public Machine Machine { get; }
@@ -196,6 +200,7 @@ public sealed class BenchMachine
         long end = Timers.Now + limit;
         while (!condition())
         {
+            _cancellation.ThrowIfCancellationRequested();
             if (Interrupts.Deliver()) continue;
             if (_work.TryDequeue(out Action? work)) { work(); continue; }
             if (_mail.Deliver() > 0) continue;
@@ -322,6 +327,7 @@ public sealed class BenchMachine
 
         public override bool OnAttention(Interpreter cpu)
         {
+            machine._cancellation.ThrowIfCancellationRequested();
             if (cpu.State.InterruptsEnabled)
             {
                 while (machine.Interrupts.Deliver())

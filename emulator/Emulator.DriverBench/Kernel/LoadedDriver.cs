@@ -12,7 +12,6 @@ public sealed class LoadedDriver
     internal LoadedDriver(BenchMachine machine, LoadedImage image, IReadOnlyList<LoadedDriver> uses)
     {
         (_machine, Image, Uses) = (machine, image, uses);
-        IsExportDriver = image.AddressOf("DllInitialize") is not null;
         _section = machine.Modules.Add(image.Image.Name, DriverFolder, image.Base, image.Size, image.EntryPoint);
     }
 
@@ -25,7 +24,7 @@ public sealed class LoadedDriver
     public string Name => Image.ModuleName;
 
     /// <summary>It was loaded for others to import from.</summary>
-    public bool IsExportDriver { get; }
+    public bool IsExportDriver => Image.Image.IsExportDriver;
 
     /// <summary>The drivers it imports from.</summary>
     public IReadOnlyList<LoadedDriver> Uses { get; }

@@ -108,6 +108,12 @@ public sealed class PeImage
     public IReadOnlyList<PeImport> Imports => _imports;
     public IReadOnlyList<PeExport> Exports => _exports;
 
+    /// <summary>The modules it imports from, as the file spells them.</summary>
+    public IEnumerable<string> ImportedModules => _imports.Select(i => i.Module).Distinct(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>It was made for others to import from: NT gives it no DRIVER_OBJECT.</summary>
+    public bool IsExportDriver => FindExport("DllInitialize") is { Forwarder: null };
+
     /// <summary>How many addresses change when the image moves.</summary>
     public int RelocationCount => _relocations.Count;
 

@@ -1,5 +1,4 @@
 using System.Reflection.PortableExecutable;
-using System.Text.RegularExpressions;
 using Emulator.DriverBench.Kernel;
 using Emulator.Nt.Objects;
 using Emulator.Nt.Views;
@@ -11,9 +10,9 @@ namespace Emulator.DriverTests.Pnp;
 [TestFixture(Machine.Amd64)]
 [TestFixture(Machine.I386)]
 [Category("Driver")]
-internal sealed partial class ViewTests(Machine architecture)
+internal sealed class ViewTests(Machine architecture)
 {
-    private static readonly string[] Dispatch =
+    internal static readonly string[] Dispatch =
     [
         "[00] IRP_MJ_CREATE GeneralRobot!RobotDispatchCreate",
         "[01] IRP_MJ_CREATE_NAMED_PIPE nt!IopInvalidDeviceRequest",
@@ -67,7 +66,7 @@ internal sealed partial class ViewTests(Machine architecture)
             "Driver object () is for:", @"\Driver\ProsewareRobot", "DriverEntry: ProsewareRobot!GsDriverEntry", "DriverStartIo: 00000000",
             "DriverUnload: GeneralRobot!RobotUnload", "AddDevice: GeneralRobot!RobotAddDevice", "Dispatch routines:", .. Dispatch, "",
         ];
-        Assert.That(WithoutAddresses(listing.ToString()).Split('\n'), Is.EqualTo(expected));
+        Assert.That(Cli.BenchCommandTests.WithoutAddresses(listing.ToString()).Split('\n'), Is.EqualTo(expected));
     }
 
     [Test]
@@ -185,12 +184,6 @@ internal sealed partial class ViewTests(Machine architecture)
         ListedNode node = Viewer.ShowNodes(_bench.Node.Address)!.Nodes[0];
         Assert.That((node.State, node.PreviousState), Is.EqualTo((DeviceNodeStates.Describe((uint)state), DeviceNodeStates.Describe((uint)previous))));
     }
-
-    // Where functions lie is the compiler's business.
-    private static string WithoutAddresses(string listing) => Address().Replace(listing, "");
-
-    [GeneratedRegex(@"[0-9a-f]{8,16} (?=\S)|(?<=\()[0-9a-f]{8,16}")]
-    private static partial Regex Address();
 
     private sealed class CountingObserver : Emulator.Observation.IDeviceObserver
     {

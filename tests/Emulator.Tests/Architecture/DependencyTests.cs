@@ -1,7 +1,7 @@
 using System.Reflection;
 using Emulator.Cli.Lab;
+using Emulator.DriverBench.Kernel;
 using Emulator.Guests;
-using Emulator.Nt;
 using Emulator.Registers;
 using Emulator.Tracing;
 using Emulator.VfioUser.Server;
@@ -13,12 +13,12 @@ namespace Emulator.Tests.Architecture;
 public sealed class DependencyTests
 {
     private static readonly Assembly Core = typeof(RegisterBank).Assembly, VfioUser = typeof(DeviceServer).Assembly, Tracing = typeof(TraceReader).Assembly,
-        Guests = typeof(GuestSession).Assembly, Nt = typeof(NtLayout).Assembly, Cli = typeof(LabFile).Assembly;
+        Guests = typeof(GuestSession).Assembly, Nt = typeof(Emulator.Nt.NtLayout).Assembly, Bench = typeof(BenchMachine).Assembly, Cli = typeof(LabFile).Assembly;
 
     // Every model assembly that lies beside the program, whether somebody thought of it here or not.
     private static IEnumerable<Assembly> Models => Directory.GetFiles(AppContext.BaseDirectory, "DeviceModels.*.dll").Select(Assembly.LoadFrom);
 
-    private static IEnumerable<Assembly> All => [Core, VfioUser, Tracing, Guests, Nt, Cli, .. Models];
+    private static IEnumerable<Assembly> All => [Core, VfioUser, Tracing, Guests, Nt, Bench, Cli, .. Models];
 
     [TestCaseSource(nameof(Models))]
     public void A_model_knows_the_core_and_nothing_else_of_ours(Assembly model)
@@ -41,9 +41,13 @@ public sealed class DependencyTests
     public void The_NT_views_know_no_source_of_memory() => Assert.That(OursIn(Nt), Is.SubsetOf(new[] { "Emulator.Core" }));
 
     [Test]
-    public void Only_the_command_line_uses_packages_and_only_those_for_a_command_line()
+    public void The_bench_knows_the_core_and_the_NT_views() => Assert.That(OursIn(Bench), Is.EqualTo(new[] { "Emulator.Core", "Emulator.Nt" }));
+
+    [Test]
+    public void Packages_are_a_command_line_for_the_one_and_a_decoder_for_the_bench()
     {
-        foreach (Assembly assembly in All.Where(a => a != Cli)) Assert.That(PackagesIn(assembly), Is.Empty, assembly.GetName().Name);
+        Assert.That(PackagesIn(Bench), Is.EqualTo(new[] { "Iced" }));
+        foreach (Assembly assembly in All.Where(a => a != Cli && a != Bench)) Assert.That(PackagesIn(assembly), Is.Empty, assembly.GetName().Name);
         Assert.That(PackagesIn(Cli), Is.EqualTo(new[] { "System.CommandLine" }));
     }
 

@@ -61,6 +61,9 @@ public sealed class CommandLineTests
     [TestCase("emulator completion ", "zsh")]
     [TestCase("emulator run ", "two-cards")]
     [TestCase("emulator trace show x --kind ", "interrupt")]
+    [TestCase("emulator bench ", "drvobj")]
+    [TestCase("emulator bench run x.sys --model ", "proseware-robot")]
+    [TestCase("emulator bench run x.sys --interrupts ", "line")]
     public void The_suggest_directive_completes(string line, string expected)
     {
         CommandRun run = CommandRun.Of($"[suggest:{line.Length}]", line);

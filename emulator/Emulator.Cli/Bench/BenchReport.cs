@@ -1,0 +1,46 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Emulator.DriverBench.Kernel;
+using Emulator.Nt;
+using Emulator.Nt.Views;
+
+namespace Emulator.Cli.Bench;
+
+/// <summary>A step of a life and what came of it.</summary>
+/// <param name="Status">"STATUS_SUCCESS", or in words.</param>
+/// <param name="IsFailure">It failed, and should not have.</param>
+/// <param name="TimeNs">Virtual time when it had ended.</param>
+/// <param name="Instructions">Executed in it.</param>
+/// <param name="Detail">What came back, or why it was left out.</param>
+internal sealed record StepResult(string Name, string Status, bool IsFailure, long TimeNs, ulong Instructions, string? Detail)
+{
+    public static StepResult Skipped(string name, string why) => new(name, "left out", IsFailure: false, 0, 0, why);
+}
+
+/// <summary>A module the bench loaded.</summary>
+internal sealed record ModuleLine(string File, NtAddress Base, uint Size, DriverRole Role, IReadOnlyList<ModuleImports> Imports, bool HasMap);
+
+/// <summary>How many functions a module imports of another.</summary>
+internal sealed record ModuleImports(string Module, int Count);
+
+/// <summary>A rule that was broken.</summary>
+internal sealed record FindingLine(string Rule, string Text, string Function, NtAddress Address)
+{
+    public static FindingLine Of(Finding finding, bool is64Bit) => new(finding.Rule.ToString(), finding.Text, finding.Function, new NtAddress(finding.Address, is64Bit));
+}
+
+/// <summary>What the run cost here; only where it was asked for, because no two runs agree.</summary>
+internal sealed record BenchCost(double Milliseconds, double InstructionsPerSecond, double PeakMegabytes);
+
+/// <summary>All that a run in the bench found. Its JSON has these names.</summary>
+internal sealed record BenchReport(
+    string Machine, string Model, string Device, string Interrupts, IReadOnlyList<ModuleLine> Modules, IReadOnlyList<StepResult> Steps,
+    DeviceStackListing? Stack, IReadOnlyList<DriverListing> Drivers, DriverPairListing? Pair, DeviceNodeListing? Nodes, IReadOnlyList<string> Injected,
+    IReadOnlyList<string> Printed, IReadOnlyList<FindingLine> Findings, ulong Instructions, long VirtualTimeNs, int InterruptsDelivered, int DpcsDelivered,
+    bool Clean, BenchCost? Cost);
+
+[JsonSourceGenerationOptions(
+    WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(BenchReport))]
+internal sealed partial class BenchJson : JsonSerializerContext;

@@ -1,0 +1,105 @@
+using System.Globalization;
+
+namespace Emulator.Cli.Bench;
+
+/// <summary>What happens to a device in the bench.</summary>
+internal enum BenchAction
+{
+    Start, QueryStop, CancelStop, Stop, QueryRemove, CancelRemove, Remove, Surprise, Plug,
+    Open, Close, Read, Write, Ioctl, Cancel,
+    Power, Sleep, Wake, D3, D0, Wait,
+    Unload,
+}
+
+/// <summary>A step of a device's life.</summary>
+/// <param name="Number">Bytes to read or to get back; nanoseconds to wait.</param>
+/// <param name="Code">An IOCTL's code.</param>
+/// <param name="Data">What a write or an IOCTL carries.</param>
+internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code = 0, byte[]? Data = null)
+{
+    /// <summary>A life with all that NT does to a device.</summary>
+    public const string WholeLife = "start,open,read=64,cancel,close,power,stop,start,remove,plug,start,open,read=64,surprise,unload";
+
+    private const int LongestData = 1 << 20;
+
+    /// <summary>The words of steps, for help and completion.</summary>
+    public static IReadOnlyList<string> Words { get; } = [.. Enum.GetValues<BenchAction>().Select(WordOf)];
+
+    /// <summary>"query-stop".</summary>
+    public static string WordOf(BenchAction action)
+        => string.Concat(action.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"-{char.ToLowerInvariant(c)}" : $"{char.ToLowerInvariant(c)}"));
+
+    /// <summary>Reads "start,ioctl=0x226000:76,wait=20ms".</summary>
+    /// <exception cref="UserError">A step is none.</exception>
+    public static IReadOnlyList<BenchStep> Parse(string text)
+        => [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(ParseOne)];
+
+    private static BenchStep ParseOne(string text)
+    {
+        int equals = text.IndexOf('=', StringComparison.Ordinal);
+        (string word, string? value) = equals < 0 ? (text, null) : (text[..equals], text[(equals + 1)..]);
+        int index = Words.ToList().IndexOf(word.ToLowerInvariant());
+        if (index < 0) throw new UserError($"--steps: no step \"{word}\"; {Spelling.Suggest(word, [.. Words])}");
+        var action = (BenchAction)index;
+        BenchStep? step = action switch
+        {
+            BenchAction.Read => TryNumber(value, out uint length) && length <= LongestData ? new BenchStep(action, length) : null,
+            BenchAction.Write => TryBytes(value) is { } data ? new BenchStep(action, Data: data) : null,
+            BenchAction.Ioctl => ParseIoctl(value),
+            BenchAction.Wait => TryTime(value, out long time) ? new BenchStep(action, time) : null,
+            _ => value is null ? new BenchStep(action) : null,
+        };
+        return step ?? throw new UserError($"--steps: \"{text}\" is no step; {How(action)}");
+    }
+
+    private static string How(BenchAction action) => action switch
+    {
+        BenchAction.Read => "write read=BYTES, such as read=64",
+        BenchAction.Write => "write write=HEX or write=@FILE, at most 1 MiB",
+        BenchAction.Ioctl => "write ioctl=CODE[:BYTES BACK[:HEX or @FILE]], such as ioctl=0x226000:76",
+        BenchAction.Wait => "write wait=TIME, such as wait=20ms, up to 3600s",
+        _ => $"{WordOf(action)} takes no value",
+    };
+
+    private static BenchStep? ParseIoctl(string? value)
+    {
+        string[] parts = value?.Split(':', 3) ?? [];
+        if (parts.Length == 0 || !TryNumber(parts[0], out uint code)) return null;
+        uint length = 0;
+        if (parts.Length > 1 && (!TryNumber(parts[1], out length) || length > LongestData)) return null;
+        byte[]? data = parts.Length > 2 ? TryBytes(parts[2]) : [];
+        return data is null ? null : new BenchStep(BenchAction.Ioctl, length, code, data);
+    }
+
+    private static bool TryNumber(string? text, out uint number)
+    {
+        if (text is not null && text.StartsWith("0x", StringComparison.OrdinalIgnoreCase))
+            return uint.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out number);
+        return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number);
+    }
+
+    private static bool TryTime(string? text, out long nanoseconds)
+    {
+        nanoseconds = 0;
+        if (text is null || Tracing.TraceFilterParser.TryParseTime(text, out nanoseconds) is not null) return false;
+        return nanoseconds is >= 0 and <= 3_600_000_000_000;
+    }
+
+    private static byte[]? TryBytes(string? text)
+    {
+        if (text is null) return null;
+        try
+        {
+            byte[] bytes = text.StartsWith('@') ? File.ReadAllBytes(text[1..]) : Convert.FromHexString(text);
+            return bytes.Length is > 0 and <= LongestData ? bytes : null;
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        {
+            throw new UserError($"--steps: {problem.Message.TrimEnd('.')}", cause: problem);
+        }
+    }
+}

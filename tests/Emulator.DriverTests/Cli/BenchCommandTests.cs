@@ -1,0 +1,204 @@
+using System.Reflection.PortableExecutable;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Emulator.DriverTests.GuestDrivers;
+using Emulator.Tests.Cli;
+
+namespace Emulator.DriverTests.Cli;
+
+/// <summary>`emulator bench` on the drivers of guest-drivers, as a person types it.</summary>
+[TestFixture(Machine.Amd64)]
+[TestFixture(Machine.I386)]
+[Category("Driver")]
+internal sealed partial class BenchCommandTests(Machine architecture)
+{
+    private const string Drive = "write=01000000c8000000c800000000000000";
+
+    private string Proseware => GuestDriverFiles.PathOf(architecture, "ProsewareRobot.sys");
+    private string Contoso => GuestDriverFiles.PathOf(architecture, "ContosoRobot.sys");
+    private string General => GuestDriverFiles.PathOf(architecture, "GeneralRobot.sys");
+    private string Filter => GuestDriverFiles.PathOf(architecture, "AfterThought.sys");
+
+    [Test]
+    public void Whatever_the_order_of_files_the_pair_lives_its_whole_life([Values] bool reversed)
+    {
+        CommandRun run = Bench(reversed ? ["run", Filter, General, Proseware] : ["run", Proseware, General, Filter]);
+        Assert.That(run.Error, Is.Empty);
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Block(run, "load order").Select(l => string.Join(' ', l.Split("  ", StringSplitOptions.RemoveEmptyEntries).Where((_, i) => i is 0 or 3))),
+            Is.EqualTo(new[] { "GeneralRobot.sys export driver", "ProsewareRobot.sys function driver", "AfterThought.sys upper filter" }));
+        Assert.That(Block(run, "load order")[1], Does.Contain("GeneralRobot 1").And.Contain("nt "));
+        Assert.That(Life(run), Is.EqualTo(new[]
+        {
+            "DllInitialize GeneralRobot STATUS_SUCCESS", "DriverEntry ProsewareRobot STATUS_SUCCESS", "DriverEntry AfterThought STATUS_SUCCESS",
+            "AddDevice STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS", "CREATE STATUS_SUCCESS", "READ 64 STATUS_PENDING", "cancel STATUS_CANCELLED",
+            "CLEANUP, CLOSE STATUS_SUCCESS", "SET_POWER S3 STATUS_SUCCESS", "SET_POWER S0 STATUS_SUCCESS", "SET_POWER D3 STATUS_SUCCESS",
+            "SET_POWER D0 STATUS_SUCCESS", "QUERY_STOP_DEVICE STATUS_SUCCESS", "STOP_DEVICE STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS",
+            "QUERY_REMOVE_DEVICE STATUS_SUCCESS", "REMOVE_DEVICE STATUS_SUCCESS", "AddDevice STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS",
+            "CREATE STATUS_SUCCESS", "READ 64 STATUS_PENDING", "SURPRISE_REMOVAL STATUS_SUCCESS", "CLEANUP, CLOSE STATUS_SUCCESS",
+            "REMOVE_DEVICE STATUS_SUCCESS", "DriverUnload AfterThought STATUS_SUCCESS", "DriverUnload ProsewareRobot STATUS_SUCCESS",
+        }));
+        Assert.That(Block(run, "devstack")[^3..], Is.EqualTo(new[]
+        {
+            "  Filter DO  AfterThought.sys", "  FDO        (ProsewareRobot.sys, GeneralRobot.sys)", "  PDO        pci.sys",
+        }));
+        Assert.That(Block(run, "drvobj ProsewareRobot 2").Select(WithoutAddresses), Is.EqualTo(ProsewareListing.Select(l => $"  {l}")));
+        Assert.That(Block(run, "drvobj AfterThought 2"), Has.Length.EqualTo(35));
+        Assert.That(Block(run, "pair")[0], Is.EqualTo("  Driver pair (ProsewareRobot.sys, GeneralRobot.sys)"));
+        Assert.That(Block(run, "pair")[^1], Does.Match(@"^  The pair takes one level of the 3 in the stack of [0-9a-f]+, its FDO\.$"));
+        Assert.That(Block(run, "devnode"), Has.Some.EqualTo("      State = DeviceNodeStarted (0x308)"));
+        Assert.That(Block(run, "findings"), Is.EqualTo(new[] { "  none" }));
+        Assert.That(run.Output.TrimEnd().Split('\n')[^1], Does.Match(@"^clean: 3 modules, 27 steps, \d+ instructions, 2000 ms of virtual time, \d+ interrupts?, \d+ DPCs?$"));
+    }
+
+    [Test]
+    public void Two_runs_print_the_same_to_the_byte()
+    {
+        string first = Bench("run", Proseware, Filter).Output, second = Bench("run", Proseware, Filter).Output;
+        Assert.That(second, Is.EqualTo(first));
+    }
+
+    [Test]
+    public void What_the_driver_imports_from_is_found_beside_it()
+        => Assert.That(Block(Bench("run", Contoso, "--steps", "start"), "load order"), Has.Length.EqualTo(2));
+
+    [Test]
+    public void Requests_carry_data_and_wait_for_interrupts([Values("messages", "line")] string interrupts)
+    {
+        CommandRun run = Bench("run", Contoso, "--interrupts", interrupts, "--steps", $"start,open,{Drive},wait=3s,ioctl=0x226018:24,ioctl=0x999");
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Life(run), Has.Some.EqualTo("WRITE 16 STATUS_PENDING").And.Some.EqualTo("DEVICE_CONTROL 0x226018 STATUS_SUCCESS")
+            .And.Some.EqualTo("DEVICE_CONTROL 0x999 STATUS_INVALID_DEVICE_REQUEST"));
+        Assert.That(run.Output, Does.Match(@"24 bytes: 0[1-9]"), "interrupts that were ours");
+        Assert.That(run.Output.TrimEnd().Split('\n')[^1], Does.Match(@"[1-9]\d* interrupts?, [1-9]\d* DPCs?$"));
+    }
+
+    [Test]
+    public void A_life_that_leaves_its_end_out_is_ended()
+    {
+        CommandRun run = Bench("run", Proseware, "--steps", "start,open,stop");
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Life(run)[^3..], Is.EqualTo(new[] { "CLEANUP, CLOSE STATUS_SUCCESS", "REMOVE_DEVICE STATUS_SUCCESS", "DriverUnload ProsewareRobot STATUS_SUCCESS" }));
+    }
+
+    [Test]
+    public void A_fault_is_made_and_said_and_is_no_failure_by_itself()
+    {
+        CommandRun run = Bench("run", Proseware, "--fail-allocation", "3");
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Block(run, "faults made"), Has.Length.EqualTo(1));
+        Assert.That(Block(run, "faults made")[0], Does.Contain("failed, allocation 3; GeneralRobot!"));
+        run = Bench("run", Proseware, "--device-gone", "20");
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Block(run, "faults made")[0], Does.Contain("1234:5057 is gone, at access 20"));
+    }
+
+    [Test]
+    public void A_broken_rule_is_a_finding_with_its_function_and_exit_code_1()
+    {
+        CommandRun run = Bench("run", Proseware, "--interrupts", "line", "--storm", "1", "--steps", $"start,open,{Drive},wait=3s");
+        Assert.That(run.ExitCode, Is.EqualTo(1));
+        Assert.That(Block(run, "findings"), Has.Some.StartsWith("  Interrupt: "));
+        Assert.That(run.Output.TrimEnd().Split('\n')[^1], Does.StartWith("1 finding: "));
+    }
+
+    [Test]
+    public void The_report_is_JSON_too()
+    {
+        using JsonDocument json = JsonDocument.Parse(Bench("run", Proseware, Filter, "--format", "json").Output);
+        JsonElement root = json.RootElement;
+        Assert.That(root.GetProperty("machine").GetString(), Is.EqualTo(architecture == Machine.Amd64 ? "x64" : "x86"));
+        Assert.That(root.GetProperty("modules").EnumerateArray().Select(m => m.GetProperty("role").GetString()),
+            Is.EqualTo(new[] { "ExportDriver", "FunctionDriver", "UpperFilter" }));
+        Assert.That(root.GetProperty("stack").GetProperty("levels").GetArrayLength(), Is.EqualTo(3));
+        Assert.That(root.GetProperty("pair").GetProperty("isOneLevel").GetBoolean(), Is.True);
+        Assert.That(root.GetProperty("clean").GetBoolean(), Is.True);
+        Assert.That(root.TryGetProperty("cost", out _), Is.False, "only with --time");
+    }
+
+    [Test]
+    public void The_cost_is_said_when_asked_for()
+        => Assert.That(Bench("run", Proseware, "--time").Output, Does.Match(@"; here \d+ ms, [\d.]+ million instructions/s, \d+ MB\n$"));
+
+    [Test]
+    public void Drvobj_takes_WinDbgs_flags()
+    {
+        CommandRun dispatch = Bench("drvobj", "ProsewareRobot", "2", Proseware), both = Bench("drvobj", "prosewarerobot.sys", Proseware, Filter);
+        Assert.That(dispatch.Output.TrimEnd().Split('\n').Select(WithoutAddresses), Is.EqualTo(ProsewareListing));
+        Assert.That((dispatch.ExitCode, dispatch.Error), Is.EqualTo((0, "")));
+        Assert.That(both.Output, Does.Contain("Device Object list:\n").And.Contain("Dispatch routines:\n"));
+        Assert.That(Bench("drvobj", "pci", "4", Proseware).Output, Does.Not.Contain("Dispatch routines:"));
+    }
+
+    [Test]
+    public void Devstack_devnode_and_pair_are_commands_of_their_own()
+    {
+        Assert.That(Bench("devstack", Proseware, Filter).Output, Does.Match(@"^  !DevObj +!DrvObj +!DevExt +ObjectName\n  [0-9a-f]+  \\Driver\\AfterThought "));
+        Assert.That(Bench("devnode", Proseware).Output, Does.StartWith("DevNode 0x").And.Contain("ServiceName is \"ProsewareRobot\""));
+        Assert.That(Bench("pair", "ProsewareRobot", Proseware).Output, Does.StartWith("Driver pair (ProsewareRobot.sys, GeneralRobot.sys)\n"));
+        using JsonDocument json = JsonDocument.Parse(Bench("devstack", Proseware, "--format", "json").Output);
+        Assert.That(json.RootElement.GetProperty("levels").GetArrayLength(), Is.EqualTo(2));
+    }
+
+    [Test]
+    public void Bad_input_gets_one_line_that_says_what_to_do()
+    {
+        using var folder = new TemporaryFolder();
+        string alone = folder.In("ProsewareRobot.sys"), text = folder.In("text.sys");
+        File.Copy(Proseware, alone);
+        File.WriteAllText(text, "this is no driver, whatever it is called");
+        string other = GuestDriverFiles.PathOf(architecture == Machine.Amd64 ? Machine.I386 : Machine.Amd64, "AfterThought.sys");
+        Refused("there is no such file; name a driver (.sys), `make drivers` builds the robots'", "run", folder.In("none.sys"));
+        Refused("is a folder; name the driver files in it", "run", folder.Path);
+        Refused("not a PE file: no MZ at offset 0", "run", text);
+        Refused("name files for one machine", "run", Proseware, other);
+        Refused("says which device it drives; choose with --model: parallel-port,", "run", alone);
+        Refused("GeneralRobot.sys!GeneralRobotInit; name GeneralRobot.sys, too, or put it beside", "run", alone, "--model", "proseware-robot");
+        Refused("is an export driver: others import from it", "run", General);
+        Refused("every driver is a filter; name the function driver", "run", General, "--filter", Filter);
+        Refused("are function drivers, as their INFs say", "run", Proseware, Contoso);
+        Refused("is named twice", "run", Proseware, "--filter", Filter, "--filter", Filter);
+        Refused("no model \"proseware-robt\"; did you mean \"proseware-robot\"?", "run", Proseware, "--model", "proseware-robt");
+        Refused("no step \"strat\"; did you mean \"start\"?", "run", Proseware, "--steps", "strat");
+        Refused("write ioctl=CODE", "run", Proseware, "--steps", "start,ioctl=x");
+        Refused("write wait=TIME", "run", Proseware, "--steps", "wait=9000s");
+        Refused("start takes no value", "run", Proseware, "--steps", "start=1");
+        Refused("--storm takes a number from 1 on, not '0'", "run", Proseware, "--storm", "0");
+        Refused("drvobj's flags are 1, 2, 4 and their sums, not 8", "drvobj", "ProsewareRobot", "8", Proseware);
+        Refused("There is no driver 'Nobody'. Known are: PnpManager, pci, ProsewareRobot", "drvobj", "Nobody", "2", Proseware);
+
+        void Refused(string message, params string[] args)
+        {
+            CommandRun run = Bench(args);
+            Assert.That(run.Error, Does.StartWith("emulator: ").And.Contain(message));
+            Assert.That(run.ExitCode, Is.EqualTo(2), message);
+            Assert.That(run.Output, Is.Empty);
+        }
+    }
+
+    private static string[] ProsewareListing { get; } =
+    [
+        "Driver object () is for:", @"\Driver\ProsewareRobot", "DriverEntry: ProsewareRobot!GsDriverEntry", "DriverStartIo: 00000000",
+        "DriverUnload: GeneralRobot!RobotUnload", "AddDevice: GeneralRobot!RobotAddDevice", "Dispatch routines:", .. Pnp.ViewTests.Dispatch,
+    ];
+
+    private static CommandRun Bench(params string[] args) => CommandRun.Of(["bench", .. args]);
+
+    // The lines of a block, which begins with its heading and ends with an empty line.
+    private static string[] Block(CommandRun run, string heading)
+    {
+        string[] lines = run.Output.Split('\n');
+        int start = Array.FindIndex(lines, l => l == heading || l.StartsWith(heading + "  ", StringComparison.Ordinal));
+        Assert.That(start, Is.Not.Negative, $"no {heading} in:\n{run.Output}\n{run.Error}");
+        return [.. lines.Skip(start + 1).TakeWhile(l => l.Length > 0)];
+    }
+
+    private static string[] Life(CommandRun run)
+        => [.. Block(run, "life").Select(l => string.Join(' ', l.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Take(2)))];
+
+    // Where functions lie is the compiler's business.
+    internal static string WithoutAddresses(string line) => Address().Replace(line, "");
+
+    [GeneratedRegex(@"[0-9a-f]{8,16} (?=\S)|(?<=\()[0-9a-f]{8,16}")]
+    private static partial Regex Address();
+}
