@@ -23,8 +23,16 @@ for model in proseware-robot contoso-robot; do
     "$emulator" regs "$model" --format c >"$headers/$model.h"
 done
 
-# built_from - one hash over all that the result comes from: the files of this folder, the generated headers, the tools, the certificate.
 signing=$out/.signing
+# The certificate is made once for a checkout, so that a guest which trusts it trusts the next build too.
+if [ ! -f "$signing/certificate.pem" ]; then
+    mkdir -p "$work/signing"
+    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=Device emulator test signing' -addext keyUsage=digitalSignature \
+        -addext extendedKeyUsage=codeSigning -keyout "$work/signing/key.pem" -out "$work/signing/certificate.pem") 2>"$work/log" \
+        || die "cannot make a certificate: $(cat "$work/log")"
+    finish_work "$work/signing" "$signing"
+fi
+# built_from - one hash over all that the result comes from: the files of this folder, the generated headers, the tools, the certificate.
 built_from() {
     {
         find . ../qemu-config/common.sh "$signing" -type f ! -name '*.md' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
@@ -36,21 +44,12 @@ built_from() {
 }
 
 # Its first line: what it was built from; then the hash of each result.
-stamp=$out/.stamp
-if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" = "$(built_from)" ] && (cd "$out" && tail -n +2 "$stamp" | sha256sum --status -c -); then
+stamp=$out/.stamp from=$(built_from)
+if [ -f "$stamp" ] && [ "$(head -n 1 "$stamp")" = "$from" ] && (cd "$out" && tail -n +2 "$stamp" | sha256sum --status -c -); then
     say "Drivers in ${out#"$repository/"}, and on ${out#"$repository/"}.iso, are up to date"
     exit
 fi
-rm -f "$stamp"
 
-# The certificate is made once for a checkout, so that a guest which trusts it trusts the next build too.
-if [ ! -f "$signing/certificate.pem" ]; then
-    mkdir -p "$work/signing"
-    (umask 077 && openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=Device emulator test signing' -addext keyUsage=digitalSignature \
-        -addext extendedKeyUsage=codeSigning -keyout "$work/signing/key.pem" -out "$work/signing/certificate.pem") 2>"$work/log" \
-        || die "cannot make a certificate: $(cat "$work/log")"
-    finish_work "$work/signing" "$signing"
-fi
 signer=(osslsigncode sign -h sha256 -ph -certs "$signing/certificate.pem" -key "$signing/key.pem" -n "Device emulator drivers")
 
 # use_machine x64|x86 - the compiler and its flags. Machines are built at the same time: what one writes on the way is its own.
@@ -310,6 +309,6 @@ genisoimage -quiet -J -r -V DRIVERS -o "$work/drivers.iso" "$work/iso" 2>"$work/
 finish_work "$work/test-signing.cer" "$out/test-signing.cer"
 finish_work "$work/drivers.iso" "$out.iso"
 for machine in x64 x86; do finish_work "$work/$machine" "$out/$machine"; done
-{ built_from; (cd "$out" && sha256sum -- x64/* x86/* test-signing.cer "../$(basename "$out").iso"); } >"$work/stamp"
+{ echo "$from"; (cd "$out" && sha256sum -- x64/* x86/* test-signing.cer "../$(basename "$out").iso"); } >"$work/stamp"
 finish_work "$work/stamp" "$stamp"
 say "Drivers in ${out#"$repository/"}, and on ${out#"$repository/"}.iso"

@@ -19,6 +19,10 @@ internal static class GuestDriverFiles
         }
     }
 
+    /// <summary>The emulator that writes the register headers; null when none is built.</summary>
+    public static string? Emulator => new[] { "release", "debug" }
+        .Select(kind => Path.Combine(Repository(), "artifacts", "bin", "Emulator.Cli", kind, "emulator")).FirstOrDefault(File.Exists);
+
     /// <summary>A driver, read and checked for its form.</summary>
     /// <param name="name">"GeneralRobot.sys".</param>
     public static PeImage Open(Machine machine, string name) => PeImage.Open(PathOf(machine, name));
@@ -45,14 +49,16 @@ internal static class GuestDriverFiles
         {
             if (!IsInPath(tool)) return (null, $"no {tool}; make drivers says which package has it, and as root installs it");
         }
-        string root = Repository();
-        string? emulator = new[] { "release", "debug" }.Select(kind => Path.Combine(root, "artifacts", "bin", "Emulator.Cli", kind, "emulator")).FirstOrDefault(File.Exists);
-        if (emulator is null) return (null, "the emulator is not built, which writes the drivers' register headers; run make build");
-        string folder = Path.Combine(root, "artifacts", "driver-tests");
-        (int code, string output) = Run(Path.Combine(root, "guest-drivers", "build.sh"), "--out", folder, emulator);
+        if (Emulator is not { } emulator) return (null, "the emulator is not built, which writes the drivers' register headers; run make build");
+        string folder = Path.Combine(Repository(), "artifacts", "driver-tests");
+        (int code, string output) = Build(folder, emulator);
         Assert.That(code, Is.Zero, $"guest-drivers/build.sh failed:\n{output}");
         return (folder, null);
     }
+
+    /// <summary>Runs build.sh.</summary>
+    public static (int Code, string Output) Build(string folder, string emulator)
+        => Run(Path.Combine(Repository(), "guest-drivers", "build.sh"), "--out", folder, emulator);
 
     /// <summary>Runs a program to its end.</summary>
     /// <returns>Its exit code, and all that it wrote.</returns>

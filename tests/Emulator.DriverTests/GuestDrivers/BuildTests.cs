@@ -1,0 +1,46 @@
+using System.Reflection.PortableExecutable;
+using System.Runtime.Versioning;
+
+namespace Emulator.DriverTests.GuestDrivers;
+
+/// <summary>build.sh does what is to be done, and no more.</summary>
+[TestFixture]
+[Category("Driver")]
+[UnsupportedOSPlatform("windows")]
+internal sealed class BuildTests
+{
+    private string _scripts = "";
+
+    [SetUp]
+    public void CreateFolder() => _scripts = Directory.CreateTempSubdirectory("emulator-drivers-").FullName;
+
+    [TearDown]
+    public void DeleteFolder() => Directory.Delete(_scripts, recursive: true);
+
+    [Test]
+    public void A_build_with_nothing_changed_leaves_everything_as_it_is()
+    {
+        string driver = GuestDriverFiles.PathOf(Machine.Amd64, "GeneralRobot.sys");
+        DateTime built = File.GetLastWriteTimeUtc(driver);
+        (int code, string output) = GuestDriverFiles.Build(GuestDriverFiles.Folder, GuestDriverFiles.Emulator!);
+        Assert.That(code, Is.Zero, output);
+        Assert.That(output, Does.EndWith("are up to date\n"));
+        Assert.That(File.GetLastWriteTimeUtc(driver), Is.EqualTo(built));
+    }
+
+    [Test]
+    public void A_changed_register_header_is_built_anew_and_one_that_does_not_compile_leaves_the_last_build()
+    {
+        string driver = GuestDriverFiles.PathOf(Machine.Amd64, "ProsewareRobot.sys");
+        byte[] before = File.ReadAllBytes(driver);
+        string emulator = Path.Combine(_scripts, "emulator");
+        File.WriteAllText(emulator, $"#!/bin/sh\n'{GuestDriverFiles.Emulator}' \"$@\" && echo '#error a change'\n");
+        File.SetUnixFileMode(emulator, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+
+        (int code, string output) = GuestDriverFiles.Build(GuestDriverFiles.Folder, emulator);
+        Assert.That(code, Is.EqualTo(1));
+        Assert.That(output, Does.Contain("#error a change").And.Contain("ProsewareRobot.sys for x64 does not build").And.Contain("for x86 does not build"));
+        Assert.That(File.ReadAllBytes(driver), Is.EqualTo(before));
+        A_build_with_nothing_changed_leaves_everything_as_it_is();
+    }
+}
