@@ -32,6 +32,7 @@ if [ ! -f "$signing/certificate.pem" ]; then
         || die "cannot make a certificate: $(cat "$work/log")"
     finish_work "$work/signing" "$signing"
 fi
+
 # built_from - one hash over all that the result comes from: the files of this folder, the generated headers, the tools, the certificate.
 built_from() {
     {
