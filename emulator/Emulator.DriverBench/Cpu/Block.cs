@@ -18,6 +18,9 @@ internal sealed class Block(ulong start, ulong end, Operation[] operations)
     /// <summary>The block the branch last went to.</summary>
     public Block? Taken { get; set; }
 
+    /// <summary>It lies in pageable memory: the platform sees each entry, so nothing may lead here past the look-up.</summary>
+    public bool IsPageable { get; init; }
+
     public ulong AddressOf(int index) => _addresses[index];
 
     /// <summary>Whether the operation only says that the code has changed.</summary>

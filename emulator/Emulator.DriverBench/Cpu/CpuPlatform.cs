@@ -68,6 +68,11 @@ public class CpuPlatform
         _ => default,
     };
 
+    /// <summary>Code in a page of <see cref="Memory.Protection.Pageable"/> is about to run.</summary>
+    public virtual void EnteringPageable(Interpreter cpu, ulong address)
+    {
+    }
+
     /// <summary>
     /// Runs between two instructions after <see cref="Interpreter.RequestAttention"/>: the place to deliver interrupts with
     /// <see cref="Interpreter.Call"/>. False stops the run (<see cref="StopReason.HostStop"/>).

@@ -195,7 +195,8 @@ public sealed class Interpreter
                     block = Decode(rip);
                     if (block is null) return Ended(new PendingStop(StopReason.PageFault, _reader.Fault, null));
                 }
-                if (previous is not null)
+                if (block.IsPageable) Platform.EnteringPageable(this, rip);
+                else if (previous is not null)
                 {
                     if (rip == previous.End) previous.Next = block;
                     else previous.Taken = block;
@@ -278,7 +279,7 @@ public sealed class Interpreter
             _decoded.Add(_translator.Translate(instruction));
             if (Translator.EndsBlock(instruction)) break;
         }
-        var block = new Block(start, end, [.. _decoded]);
+        var block = new Block(start, end, [.. _decoded]) { IsPageable = Memory.IsPageable(start) };
         _blocks.Add(start, block);
         _cache[(int)(start ^ (start >> 12)) & (CacheSize - 1)] = block;
         return block;
@@ -374,6 +375,7 @@ public sealed class Interpreter
             if (State.Xmm[i] != entered.Xmm[i]) (names ??= []).Add($"xmm{i}");
         }
         if ((State.SystemFlags & CpuState.DirectionFlag) != 0) (names ??= []).Add("DF");
+        if (((State.SystemFlags ^ entered.SystemFlags) & CpuState.InterruptFlag) != 0) (names ??= []).Add("IF");
         return names is null ? "" : string.Join(", ", names);
     }
 

@@ -21,6 +21,7 @@ public sealed class BenchMachine
     private readonly List<LoadedDriver> _drivers = [];
     private readonly Queue<Action> _work = [];
     private readonly List<Finding> _findings = [];
+    private readonly HashSet<string> _pageableTouched = [];
     private readonly MailQueue _mail = new(() => { });
     private readonly RangeAllocator _images;
     private readonly CancellationToken _cancellation;
@@ -44,18 +45,20 @@ public sealed class BenchMachine
         Kernel = Range(0xFFFF_FA80_0000_0000, 0x8100_0000, 0x1000_0000);
         IoSpace = Range(0xFFFF_F900_0000_0000, 0xA000_0000, 0x1000_0000);
         Guest = new GuestMemory(Space, Layout, Crash);
-        MemoryRegion stack = Kernel.Allocate(0x40_000, Protection.ReadWrite, "kernel stack")!;
-        Cpu.State.Rsp = stack.End - 0x100;
+        Space.PageableTouched += address => OnPageableTouched(address, Cpu!.CurrentInstruction);
+        Cpu.State.Rsp = AllocateStack();
         Modules = new ModuleList(this);
         Memory = new MemoryServices(this);
         Synchronization = new SynchronizationServices(this);
         Interrupts = new InterruptServices(this);
         Io = new IoServices(this);
+        Names = new NameServices(this);
         Dma = new DmaServices(this);
         Memory.AddTo(_services);
         Synchronization.AddTo(_services);
         Interrupts.AddTo(_services);
         Io.AddTo(_services);
+        Names.AddTo(_services);
         Dma.AddTo(_services);
         Bus = new PciBusDriver(this);
         Bus.AddTo(bus);
@@ -116,6 +119,7 @@ public sealed class BenchMachine
     internal SynchronizationServices Synchronization { get; }
     internal InterruptServices Interrupts { get; }
     internal IoServices Io { get; }
+    internal NameServices Names { get; }
     internal DmaServices Dma { get; }
     internal PciBusDriver Bus { get; }
     internal NodeTree Nodes { get; }
@@ -212,6 +216,13 @@ public sealed class BenchMachine
     /// <summary>Lets virtual time pass, in nanoseconds.</summary>
     public void Advance(long nanoseconds) => RunUntil(() => false, nanoseconds);
 
+    /// <summary>Pageable memory where NT could not bring it in; each function that needs it is told of once.</summary>
+    private void OnPageableTouched(ulong address, ulong instruction)
+    {
+        if (CurrentIrql < Irql.Dispatch || !_pageableTouched.Add(Symbols.Describe(instruction).Split('+')[0])) return;
+        ReportAt(Rule.Irql, $"pageable memory is needed at IRQL {CurrentIrql}: {Space.Describe(address)}", instruction);
+    }
+
     internal void Queue(Action work) => _work.Enqueue(work);
 
     internal void Report(Rule rule, string text)
@@ -241,8 +252,13 @@ public sealed class BenchMachine
     private ulong CallUntil(byte irql, ulong address, ReadOnlySpan<ulong> arguments)
     {
         int locks = Synchronization.LocksHeld;
+        ulong outer = RunningFunction;
+        RunningFunction = address;
         CallOutcome outcome = Cpu.Call(address, arguments);
-        if (!outcome.Returned) throw Crash(outcome.Run.ToString(), outcome.Run.Address);
+        RunningFunction = outer;
+        // Where nothing can run, no function has a name: the one that led there has.
+        bool astray = outcome.Run.Fault is { Kind: not MemoryFaultKind.None, Access: MemoryAccess.Execute };
+        if (!outcome.Returned) throw Crash(outcome.Run.ToString(), astray ? address : outcome.Run.Address);
         if (CurrentIrql != irql)
         {
             ReportAt(Rule.Irql, $"returned at IRQL {CurrentIrql}, not at {irql}", address);
@@ -256,6 +272,17 @@ public sealed class BenchMachine
 
     /// <summary>Where a driver that called NT or another module of the bench goes on; 0 when none is calling.</summary>
     internal ulong CallerAddress => _modules.Caller;
+
+    /// <summary>A kernel stack as large as NT's, with a guard below. Where its stack pointer starts.</summary>
+    internal ulong AllocateStack()
+    {
+        ulong size = Is64Bit ? 0x6000u : 0x3000u, at = Kernel.Reserve(size + AddressSpace.PageSize);
+        Space.MapGuard(at, AddressSpace.PageSize, GuardKind.Stack, "the end of the kernel stack");
+        return Space.MapRam(at + AddressSpace.PageSize, size, Protection.ReadWrite, "kernel stack").End - 0x100;
+    }
+
+    /// <summary>The function that the bench called last and that has not returned; 0 when there is none.</summary>
+    internal ulong RunningFunction { get; private set; }
 
     /// <summary>Memory of NT's own, not the driver's.</summary>
     internal ulong AllocateKernel(int size, string name)
@@ -284,6 +311,7 @@ public sealed class BenchMachine
         Memory.CheckLeaks(driver);
         Interrupts.CheckLeaks(driver.Image);
         Io.CheckLeaks(driver);
+        Names.CheckLeaks(driver);
         _drivers.Remove(driver);
         driver.FreeObjects();
         Symbols.RemoveModule(driver.Image.Base);
@@ -324,6 +352,8 @@ public sealed class BenchMachine
         {
             if (machine.Bus.FindPort(port) is { } found) found.Slot.WriteRegister(found.Bar, found.Offset, size, value);
         }
+
+        public override void EnteringPageable(Interpreter cpu, ulong address) => machine.OnPageableTouched(address, address);
 
         public override bool OnAttention(Interpreter cpu)
         {

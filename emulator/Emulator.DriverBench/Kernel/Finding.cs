@@ -11,7 +11,7 @@ public enum Rule
     Leak,
     CallingConvention,
     Interrupt,
-    Wait,
+    Dma,
     Crash,
 }
 

@@ -8,11 +8,13 @@ namespace Emulator.DriverBench.Kernel;
 public sealed class PhysicalMemory
 {
     private readonly SortedSet<int> _free;
+    private readonly bool[] _taken;
 
     internal PhysicalMemory(int length)
     {
         Backing = new RamBacking(length);
         _free = new SortedSet<int>(Enumerable.Range(0, length / AddressSpace.PageSize));
+        _taken = new bool[length / AddressSpace.PageSize];
     }
 
     public const ulong Base = 0x10_0000;
@@ -28,7 +30,7 @@ public sealed class PhysicalMemory
             run = page == previous + 1 ? run + 1 : 1;
             previous = page;
             if (run < pages) continue;
-            for (int i = 0; i < pages; i++) _free.Remove(page - i);
+            for (int i = 0; i < pages; i++) (_taken[page - i], _) = (true, _free.Remove(page - i));
             return Base + (ulong)((page - pages + 1) * AddressSpace.PageSize);
         }
         return 0;
@@ -36,15 +38,22 @@ public sealed class PhysicalMemory
 
     internal void Free(ulong address, int pages)
     {
-        for (int i = 0; i < pages; i++) _free.Add(((int)(address - Base) / AddressSpace.PageSize) + i);
+        int first = (int)(address - Base) / AddressSpace.PageSize;
+        for (int page = first; page < first + pages; page++) (_taken[page], _) = (false, _free.Add(page));
     }
 
+    /// <summary>What a device reaches: only pages that were allocated.</summary>
     internal bool TryView(ulong address, int length, out Span<byte> view)
     {
         view = default;
         ulong size = (ulong)Backing.Bytes.Length;
         if (length < 0 || address < Base || address - Base > size || (ulong)length > size - (address - Base)) return false;
-        view = Backing.Bytes.AsSpan((int)(address - Base), length);
+        int start = (int)(address - Base);
+        for (int page = start / AddressSpace.PageSize; page * AddressSpace.PageSize < start + length; page++)
+        {
+            if (!_taken[page]) return false;
+        }
+        view = Backing.Bytes.AsSpan(start, length);
         return true;
     }
 }
@@ -97,26 +106,31 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
 }
 
 /// <summary>The physical memory as one function's DMA sees it.</summary>
-internal sealed class DmaMemory(PhysicalMemory memory, Emulator.Turns.IMailbox mailbox) : IGuestMemory
+internal sealed class DmaMemory(PhysicalMemory memory, Emulator.Turns.IMailbox mailbox, Action<ulong, int> refused) : IGuestMemory
 {
     private readonly Queue<DmaRequest> _queued = [];
     private Emulator.Turns.Mail? _transfer;
 
     public bool TryRead(ulong address, Span<byte> destination)
     {
-        if (!memory.TryView(address, destination.Length, out Span<byte> view)) return false;
+        if (!TryView(address, destination.Length, writable: false, out Span<byte> view)) return false;
         view.CopyTo(destination);
         return true;
     }
 
     public bool TryWrite(ulong address, ReadOnlySpan<byte> source)
     {
-        if (!memory.TryView(address, source.Length, out Span<byte> view)) return false;
+        if (!TryView(address, source.Length, writable: true, out Span<byte> view)) return false;
         source.CopyTo(view);
         return true;
     }
 
-    public bool TryView(ulong address, int length, bool writable, out Span<byte> view) => memory.TryView(address, length, out view);
+    public bool TryView(ulong address, int length, bool writable, out Span<byte> view)
+    {
+        if (memory.TryView(address, length, out view)) return true;
+        refused(address, length);
+        return false;
+    }
 
     public bool TryPublish(ulong address, uint value)
         => address % sizeof(uint) == 0 && TryWrite(address, BitConverter.GetBytes(value));

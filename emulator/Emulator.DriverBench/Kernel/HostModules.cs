@@ -46,8 +46,10 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
     public void Invoke(ref CallFrame frame)
     {
         ulong address = frame.Address, outer = Caller, from = frame.ReturnAddress;
-        // These modules call each other, too: the driver that waits for the first of them stays the caller.
+        // A return to the host itself: a driver's function ends with this call. Or these modules call each other: the driver that waits for
+        // the first of them stays the caller.
         if (from != frame.Cpu.ReturnSentinel) Caller = from;
+        else if (!_modules.Exists(m => m.Contains(machine.RunningFunction))) Caller = machine.RunningFunction;
         _modules.Find(m => m.Contains(address))!.Invoke(ref frame);
         Caller = outer;
     }

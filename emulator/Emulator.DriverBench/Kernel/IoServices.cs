@@ -5,28 +5,19 @@ using Emulator.Pci;
 
 namespace Emulator.DriverBench.Kernel;
 
-/// <summary>Io and Po: device objects, stacks, requests, names and interfaces.</summary>
-internal sealed class IoServices(BenchMachine machine)
+/// <summary>Io and Po: device objects, stacks, requests and power.</summary>
+internal sealed partial class IoServices(BenchMachine machine)
 {
     private readonly Dictionary<ulong, Device> _devices = [];
-    private readonly Dictionary<ulong, BenchRequest> _requests = [];
-    private readonly HashSet<ulong> _ended = [];
-    private readonly Dictionary<string, ulong> _names = new(StringComparer.OrdinalIgnoreCase);
-    private readonly Dictionary<string, (string Target, ulong Owner)> _links = new(StringComparer.OrdinalIgnoreCase);
-    private readonly HashSet<string> _interfaces = new(StringComparer.OrdinalIgnoreCase);
 
     private uint _generated;
 
     private NtLayout Layout => machine.Layout;
     private GuestMemory Guest => machine.Guest;
 
-    /// <summary>A driver goes: names it made and requests it holds are left behind.</summary>
+    /// <summary>A driver goes: requests it holds are left behind.</summary>
     public void CheckLeaks(LoadedDriver driver)
     {
-        foreach ((string link, (string Target, ulong Owner) entry) in _links.Where(l => driver.Image.Contains(l.Value.Owner)))
-        {
-            machine.ReportAt(Rule.Leak, $"{driver.Name} is unloaded and leaves the symbolic link {link}", entry.Owner);
-        }
         foreach (BenchRequest request in _requests.Values.Where(r => driver.Object != 0 && r.Drivers.Contains(driver.Object)))
         {
             machine.Report(Rule.Leak, $"{driver.Name} is unloaded and the IRP 0x{request.Address:x}, which it saw, has not ended");
@@ -42,11 +33,6 @@ internal sealed class IoServices(BenchMachine machine)
         nt.Add("IoDeleteDevice", "p", Irql.Apc, a => DeleteDevice(a[0]));
         nt.Add("IoAttachDeviceToDeviceStack", "pp", Irql.Dispatch, a => Attach(a[0], a[1]));
         nt.Add("IoDetachDevice", "p", Irql.Passive, a => Detach(a[0]));
-        nt.Add("IoCreateSymbolicLink", "pp", Irql.Passive, a => CreateLink(Guest.UnicodeString(a[0]), Guest.UnicodeString(a[1])),
-            exhausted: NtStatus.InsufficientResources);
-        nt.Add("IoDeleteSymbolicLink", "p", Irql.Passive, a => _links.Remove(Guest.UnicodeString(a[0])) ? NtStatus.Success : NtStatus.ObjectNameNotFound);
-        nt.Add("IoRegisterDeviceInterface", "pppp", Irql.Passive, a => RegisterInterface(a[0], a[1], a[3]), exhausted: NtStatus.InsufficientResources);
-        nt.Add("IoSetDeviceInterfaceState", "pb", Irql.Passive, a => SetInterface(Guest.UnicodeString(a[0]), a[1] != 0));
         nt.Add("IofCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]), CallConvention.FastCall);
         nt.Add("IofCompleteRequest", "pb", Irql.Dispatch, a => Complete(a[0]), CallConvention.FastCall);
         nt.Add("IoInvalidateDeviceState", "p", Irql.Dispatch, a => InvalidateState(a[0]));
@@ -64,71 +50,13 @@ internal sealed class IoServices(BenchMachine machine)
         return device;
     }
 
-    /// <summary>Sends a request to the top of a device's stack.</summary>
-    /// <param name="parameters">Parameters of the stack location, each in its pointer-sized slot.</param>
-    /// <param name="input">What the system buffer starts with.</param>
-    /// <param name="outputLength">How much of it can come back.</param>
-    public BenchRequest Send(ulong device, byte major, byte minor, uint status, ReadOnlySpan<ulong> parameters, ReadOnlySpan<byte> input = default,
-        int outputLength = 0, ulong file = 0, Action<BenchRequest>? ended = null)
-    {
-        ulong top = TopOf(device);
-        int count = Guest.Byte(top + (ulong)Layout.DeviceStackSize);
-        int size = Layout.IrpSize + (count * Layout.StackSize);
-        ulong irp = machine.AllocateKernel(size, $"IRP {major}/{minor}");
-        _ended.Remove(irp);
-        var request = new BenchRequest(machine, irp, count, outputLength, ended);
-        Guest.SetU16(irp, 6);
-        Guest.SetU16(irp + 2, (ushort)size);
-        Guest.SetU32(irp + (ulong)Layout.IrpStatus, status);
-        Guest.SetByte(irp + (ulong)Layout.IrpStackCount, (byte)count);
-        Guest.SetByte(irp + (ulong)Layout.IrpCurrentLocation, (byte)(count + 1));
-        ulong location = irp + (ulong)(Layout.IrpSize + (count * Layout.StackSize));
-        Guest.SetPointer(irp + (ulong)Layout.IrpStackLocation, location);
-        int buffer = Math.Max(input.Length, outputLength);
-        if (buffer > 0)
-        {
-            request.Buffer = machine.AllocateKernel(buffer, "system buffer");
-            Guest.SetBytes(request.Buffer, input);
-            Guest.SetPointer(irp + (ulong)Layout.IrpSystemBuffer, request.Buffer);
-        }
-        ulong next = location - (ulong)Layout.StackSize;
-        Guest.SetByte(next, major);
-        Guest.SetByte(next + 1, minor);
-        for (int i = 0; i < parameters.Length; i++) Guest.SetPointer(next + (ulong)Layout.StackParameter(i), parameters[i]);
-        Guest.SetPointer(next + (ulong)Layout.StackFile, file);
-        _requests.Add(irp, request);
-        request.Returned = (uint)CallDriver(top, irp);
-        if (request.Returned != NtStatus.Pending && !request.IsCompleted)
-        {
-            string text = $"the dispatch routine of major {major}, minor {minor} returned 0x{request.Returned:x8} and the IRP is not completed";
-            machine.ReportAt(Rule.IrpCompletion, text, Dispatch(top, major));
-        }
-        return request;
-    }
-
-    /// <summary>IoCancelIrp.</summary>
-    public bool Cancel(BenchRequest request)
-    {
-        if (request.IsCompleted) return false;
-        ulong irp = request.Address;
-        Guest.SetByte(irp + (ulong)Layout.IrpCancel, 1);
-        ulong routine = Guest.Pointer(irp + (ulong)Layout.IrpCancelRoutine);
-        if (routine == 0) return false;
-        Guest.SetPointer(irp + (ulong)Layout.IrpCancelRoutine, 0);
-        byte irql = machine.Synchronization.AcquireCancel();
-        Guest.SetByte(irp + (ulong)Layout.IrpCancelIrql, irql);
-        ulong device = Guest.Pointer(Guest.Pointer(irp + (ulong)Layout.IrpStackLocation) + (ulong)Layout.StackDevice);
-        machine.CallCancel(routine, irql, device, irp);
-        return true;
-    }
-
     /// <summary>IoCreateDevice.</summary>
     /// <param name="target">Where the address is written; with 0 it is the result, instead of the status.</param>
     public ulong CreateDevice(ulong driver, uint extension, string name, uint type, uint characteristics, ulong target)
     {
         // FILE_AUTOGENERATED_DEVICE_NAME.
         if (name.Length == 0 && (characteristics & 0x80) != 0) name = $@"\Device\{++_generated:x8}";
-        if (name.Length > 0 && _names.ContainsKey(name)) return NtStatus.ObjectNameCollision;
+        if (name.Length > 0 && machine.Names.DeviceOf(name) != 0) return NtStatus.ObjectNameCollision;
         int body = Layout.DeviceSize + ((int)extension + 15 & ~15);
         int size = body + Layout.DeviceExtensionSize;
         ulong device = AllocateObject(size, name, $"DEVICE_OBJECT {name}");
@@ -148,7 +76,7 @@ internal sealed class IoServices(BenchMachine machine)
         Guest.SetU16(more, 13);
         Guest.SetPointer(more + (ulong)Layout.DeviceExtensionObject, device);
         _devices[device] = new Device(size, name);
-        if (name.Length > 0) _names[name] = device;
+        if (name.Length > 0) machine.Names.AddDevice(name, device);
         if (target != 0) Guest.SetPointer(target, device);
         return target != 0 ? NtStatus.Success : device;
     }
@@ -177,7 +105,7 @@ internal sealed class IoServices(BenchMachine machine)
             machine.Report(Rule.Leak, "a device object is deleted while attached to a stack");
         }
         found.IsDeleted = true;
-        _names.Remove(found.Name);
+        machine.Names.RemoveDevice(found.Name);
         ulong driver = Guest.Pointer(device + (ulong)Layout.DeviceDriver), link = driver + (ulong)Layout.DriverDevice;
         while (Guest.Pointer(link) is var at and not 0 && at != device) link = at + (ulong)Layout.DeviceNext;
         Guest.SetPointer(link, Guest.Pointer(device + (ulong)Layout.DeviceNext));
@@ -217,106 +145,6 @@ internal sealed class IoServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong CreateLink(string link, string target)
-        => _links.TryAdd(link, (target, machine.CallerAddress)) ? NtStatus.Success : NtStatus.ObjectNameCollision;
-
-    private ulong RegisterInterface(ulong pdo, ulong guid, ulong target)
-    {
-        if (machine.Bus.SlotOfPdo(pdo) is not { } slot) return NtStatus.InvalidDeviceRequest;
-        PciIdentity identity = slot.Function.Identity;
-        string text = $@"\??\PCI#VEN_{identity.Vendor:X4}&DEV_{identity.Device:X4}#{slot.Index}#{new Guid(Guest.Bytes(guid, 16)):B}";
-        ulong buffer = machine.Memory.Allocate(0, (ulong)((text.Length * 2) + 2), 0x66496F49);
-        if (buffer == 0) return NtStatus.InsufficientResources;
-        Guest.SetUnicodeString(target, buffer, text);
-        return NtStatus.Success;
-    }
-
-    private ulong SetInterface(string name, bool enable)
-    {
-        if (enable && machine.Faults.NextAllocationFails("IoSetDeviceInterfaceState")) return NtStatus.InsufficientResources;
-        if (enable) return _interfaces.Add(name) ? NtStatus.Success : NtStatus.ObjectNameCollision;
-        return _interfaces.Remove(name) ? NtStatus.Success : NtStatus.ObjectNameNotFound;
-    }
-
-    private ulong Dispatch(ulong device, byte major)
-        => Guest.Pointer(Guest.Pointer(device + (ulong)Layout.DeviceDriver) + (ulong)(Layout.DriverMajor + (major * Layout.Pointer)));
-
-    private ulong CallDriver(ulong device, ulong irp)
-    {
-        BenchRequest request = Live(irp, "IoCallDriver");
-        byte at = Guest.Byte(irp + (ulong)Layout.IrpCurrentLocation);
-        if (at <= 1) throw machine.Crash("NO_MORE_IRP_STACK_LOCATIONS");
-        Guest.SetByte(irp + (ulong)Layout.IrpCurrentLocation, (byte)(at - 1));
-        ulong location = Guest.Pointer(irp + (ulong)Layout.IrpStackLocation) - (ulong)Layout.StackSize;
-        Guest.SetPointer(irp + (ulong)Layout.IrpStackLocation, location);
-        Guest.SetPointer(location + (ulong)Layout.StackDevice, device);
-        byte major = Guest.Byte(location);
-        if (major >= NtLayout.MajorFunctions) throw machine.Crash($"an IRP with major function {major}");
-        request.Visit(device, Guest.Pointer(device + (ulong)Layout.DeviceDriver));
-        ulong routine = Dispatch(device, major);
-        uint status = (uint)machine.Call(routine, device, irp);
-        // SL_PENDING_RETURNED.
-        if (status == NtStatus.Pending && !request.IsCompleted && (Guest.Byte(location + 3) & 1) == 0)
-        {
-            machine.ReportAt(Rule.IrpCompletion, "returned STATUS_PENDING without IoMarkIrpPending", routine);
-        }
-        return status;
-    }
-
-    private BenchRequest Live(ulong irp, string who)
-    {
-        if (_requests.TryGetValue(irp, out BenchRequest? request)) return request;
-        throw machine.Crash(_ended.Contains(irp) ? $"{who} for the IRP 0x{irp:x}, which is completed already" : $"{who} for 0x{irp:x}, which is no IRP");
-    }
-
-    private ulong End(ulong irp, uint status)
-    {
-        Guest.SetU32(irp + (ulong)Layout.IrpStatus, status);
-        Guest.SetPointer(irp + (ulong)Layout.IrpInformation, 0);
-        Complete(irp);
-        return status;
-    }
-
-    /// <summary>IoCompleteRequest: calls the completion routines from the current location upward.</summary>
-    public ulong Complete(ulong irp)
-    {
-        BenchRequest request = Live(irp, "IoCompleteRequest");
-        uint first = Guest.U32(irp + (ulong)Layout.IrpStatus);
-        if (first == NtStatus.Pending) machine.Report(Rule.IrpCompletion, "an IRP is completed with STATUS_PENDING");
-        if (Guest.Pointer(irp + (ulong)Layout.IrpCancelRoutine) != 0) machine.Report(Rule.IrpCompletion, "an IRP is completed with its cancel routine set");
-        int count = request.StackCount, size = Layout.StackSize;
-        if (Guest.Byte(irp + (ulong)Layout.IrpCurrentLocation) > count) throw machine.Crash("MULTIPLE_IRP_COMPLETE_REQUESTS");
-        while (true)
-        {
-            ulong location = Guest.Pointer(irp + (ulong)Layout.IrpStackLocation);
-            int current = Guest.Byte(irp + (ulong)Layout.IrpCurrentLocation) + 1;
-            Guest.SetByte(irp + (ulong)Layout.IrpCurrentLocation, (byte)current);
-            Guest.SetPointer(irp + (ulong)Layout.IrpStackLocation, location + (ulong)size);
-            byte control = Guest.Byte(location + 3);
-            Guest.SetByte(irp + (ulong)Layout.IrpPendingReturned, (byte)(control & 1));
-            bool success = NtStatus.IsSuccess(Guest.U32(irp + (ulong)Layout.IrpStatus)), cancelled = Guest.Byte(irp + (ulong)Layout.IrpCancel) != 0;
-            // SL_INVOKE_ON_CANCEL, _SUCCESS, _ERROR.
-            bool wanted = (control & (success ? 0x40 : 0x80)) != 0 || (cancelled && (control & 0x20) != 0);
-            ulong routine = Guest.Pointer(location + (ulong)Layout.StackRoutine), context = Guest.Pointer(location + (ulong)Layout.StackContext);
-            Guest.SetBytes(location + 3, [0]);
-            if (wanted && routine != 0)
-            {
-                ulong device = current > count ? 0 : Guest.Pointer(location + (ulong)size + (ulong)Layout.StackDevice);
-                if ((uint)machine.Call(routine, device, irp, context) == NtStatus.MoreProcessingRequired) return 0;
-            }
-            else if ((control & 1) != 0 && current <= count)
-            {
-                Guest.SetByte(location + (ulong)size + 3, (byte)(Guest.Byte(location + (ulong)size + 3) | 1));
-            }
-            if (current > count) break;
-        }
-        _requests.Remove(irp);
-        _ended.Add(irp);
-        request.End();
-        machine.FreeKernel(irp, "IRP");
-        return 0;
-    }
-
     private ulong InvalidateState(ulong pdo)
     {
         BenchSlot slot = machine.Bus.SlotOfPdo(pdo) ?? throw machine.Crash($"IoInvalidateDeviceState of 0x{pdo:x}, which is no physical device object");
@@ -353,64 +181,5 @@ internal sealed class IoServices(BenchMachine machine)
         public string Name { get; } = name;
         public uint Power { get; set; }
         public bool IsDeleted { get; set; }
-    }
-}
-
-/// <summary>A request on its way through a stack.</summary>
-public sealed class BenchRequest
-{
-    private readonly BenchMachine _machine;
-    private readonly int _outputLength;
-    private readonly Action<BenchRequest>? _ended;
-    private readonly List<ulong> _visited = [];
-
-    internal BenchRequest(BenchMachine machine, ulong address, int stackCount, int outputLength, Action<BenchRequest>? ended)
-        => (_machine, Address, StackCount, _outputLength, _ended) = (machine, address, stackCount, outputLength, ended);
-
-    /// <summary>Of the IRP.</summary>
-    public ulong Address { get; }
-    public int StackCount { get; }
-    public bool IsCompleted { get; private set; }
-
-    /// <summary>What the topmost dispatch routine returned.</summary>
-    public uint Returned { get; internal set; }
-
-    /// <summary>IoStatus, once completed.</summary>
-    public uint Status { get; private set; }
-    public ulong Information { get; private set; }
-
-    /// <summary>What came back in the system buffer.</summary>
-    public byte[] Output { get; private set; } = [];
-
-    /// <summary>The device objects it was sent to, topmost first.</summary>
-    public IReadOnlyList<ulong> Visited => _visited;
-
-    internal ulong Buffer { get; set; }
-
-    /// <summary>Cancels it. False when it has no cancel routine now, or has ended.</summary>
-    public bool Cancel() => _machine.Io.Cancel(this);
-
-    /// <summary>Lets the machine run until it has ended; the limit is virtual time in nanoseconds.</summary>
-    public bool Wait(long limit = 60_000_000_000) => _machine.RunUntil(() => IsCompleted, limit);
-
-    internal HashSet<ulong> Drivers { get; } = [];
-
-    internal void Visit(ulong device, ulong driver)
-    {
-        _visited.Add(device);
-        Drivers.Add(driver);
-    }
-
-    internal void End()
-    {
-        Status = _machine.Guest.U32(Address + (ulong)_machine.Layout.IrpStatus);
-        Information = _machine.Guest.Pointer(Address + (ulong)_machine.Layout.IrpInformation);
-        if (Buffer != 0)
-        {
-            if (_outputLength > 0) Output = _machine.Guest.Bytes(Buffer, (int)Math.Min(Information, (ulong)_outputLength));
-            _machine.FreeKernel(Buffer, "system buffer");
-        }
-        IsCompleted = true;
-        _ended?.Invoke(this);
     }
 }

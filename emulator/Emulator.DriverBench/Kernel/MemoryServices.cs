@@ -41,6 +41,7 @@ internal sealed class MemoryServices(BenchMachine machine)
         _fill.NextBytes(bytes);
         bytes.AsSpan((int)(address + size - region.Address)).Fill(0xBD);
         machine.Guest.SetBytes(region.Address, bytes);
+        if ((type & 1) != 0) machine.Space.Protect(region.Address, region.Length, Protection.ReadWrite | Protection.Pageable);
         _pool[address] = new Block(size, tag, machine.CallerAddress);
         return address;
     }
@@ -55,6 +56,11 @@ internal sealed class MemoryServices(BenchMachine machine)
             return 0;
         }
         MemoryRegion region = machine.Space.RegionAt(address)!;
+        if (machine.CurrentIrql >= Irql.Dispatch && machine.Space.IsPageable(address))
+        {
+            machine.Report(Rule.Irql, $"paged pool freed at IRQL {machine.CurrentIrql}");
+        }
+        machine.Space.Protect(region.Address, region.Length, Protection.ReadWrite);
         int slack = (int)(region.End - address - block.Size);
         if (slack > 0 && machine.Guest.Bytes(address + block.Size, slack).Any(b => b != 0xBD))
         {

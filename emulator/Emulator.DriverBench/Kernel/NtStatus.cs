@@ -3,7 +3,7 @@ namespace Emulator.DriverBench.Kernel;
 /// <summary>The NTSTATUS values that the bench gives or looks for (ntstatus.h).</summary>
 public static class NtStatus
 {
-    public const uint Success = 0, Timeout = 0x102, Pending = 0x103, InvalidParameter = 0xC000_000D, NoSuchDevice = 0xC000_000E,
+    public const uint Success = 0, Timeout = 0x102, Pending = 0x103, ObjectNameExists = 0x4000_0000, InvalidParameter = 0xC000_000D, NoSuchDevice = 0xC000_000E,
         InvalidDeviceRequest = 0xC000_0010, MoreProcessingRequired = 0xC000_0016, ObjectNameNotFound = 0xC000_0034,
         ObjectNameCollision = 0xC000_0035, DeletePending = 0xC000_0056, InsufficientResources = 0xC000_009A, NotSupported = 0xC000_00BB,
         Cancelled = 0xC000_0120, DeviceNotReady = 0xC000_00A3, DeviceBusy = 0x8000_0011;

@@ -18,6 +18,9 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         nt.Add("KeReleaseSpinLock", "pb", Irql.Dispatch, a => Release(a[0], (byte)a[1]));
         nt.Add("KfReleaseSpinLock", "pb", Irql.Dispatch, a => Release(a[0], (byte)a[1]), CallConvention.FastCall);
         nt.Add("KeGetCurrentIrql", "", Irql.High, _ => machine.CurrentIrql);
+        nt.Add("KfRaiseIrql", "b", Irql.High, a => Raise((byte)a[0]), CallConvention.FastCall);
+        nt.Add("KeRaiseIrqlToDpcLevel", "", Irql.High, _ => Raise(Irql.Dispatch));
+        nt.Add("KfLowerIrql", "b", Irql.High, a => Lower((byte)a[0]), CallConvention.FastCall);
         nt.Add("IoReleaseCancelSpinLock", "b", Irql.Dispatch, a => ReleaseCancel((byte)a[0]));
         nt.Add("KeInitializeEvent", "pub", Irql.High, a => InitializeEvent(a[0], (byte)a[1], (byte)a[2]));
         nt.Add("KeSetEvent", "pub", Irql.Dispatch, a => SetEvent(a[0]));
@@ -55,8 +58,7 @@ internal sealed class SynchronizationServices(BenchMachine machine)
     private ulong ReleaseCancel(byte irql)
     {
         if (irql != _cancelIrql) machine.Report(Rule.SpinLock, $"the cancel lock released to IRQL {irql}, taken at {_cancelIrql}");
-        Lower(irql);
-        return 0;
+        return Lower(irql);
     }
 
     private ulong Acquire(ulong at)
@@ -76,15 +78,23 @@ internal sealed class SynchronizationServices(BenchMachine machine)
     {
         if (!_spinLocks.Remove(at)) machine.Report(Rule.SpinLock, $"the spin lock at 0x{at:x} is released and was not held");
         machine.Guest.SetPointer(at, 0);
-        Lower(irql);
-        return 0;
+        return Lower(irql);
     }
 
-    private void Lower(byte irql)
+    private byte Raise(byte irql)
+    {
+        byte old = machine.CurrentIrql;
+        if (irql < old) machine.Report(Rule.Irql, $"IRQL raised from {old} to {irql}");
+        machine.CurrentIrql = irql;
+        return old;
+    }
+
+    private ulong Lower(byte irql)
     {
         if (irql > machine.CurrentIrql) machine.Report(Rule.Irql, $"IRQL lowered from {machine.CurrentIrql} to {irql}");
         machine.CurrentIrql = irql;
         machine.Cpu.RequestAttention();
+        return 0;
     }
 
     private ulong InitializeEvent(ulong at, byte type, byte state)

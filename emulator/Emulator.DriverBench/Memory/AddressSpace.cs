@@ -42,6 +42,9 @@ public sealed class AddressSpace
     /// <summary>Bytes that were executed have changed, or the mapping of executable memory did: decoded instructions are stale.</summary>
     internal event Action? CodeChanged;
 
+    /// <summary>Sees each read and write of pageable memory, with its address.</summary>
+    internal event Action<ulong>? PageableTouched;
+
     /// <summary>Maps fresh zeroed RAM.</summary>
     /// <param name="address">Page-aligned.</param>
     /// <param name="length">In bytes, rounded up to whole pages.</param>
@@ -109,6 +112,9 @@ public sealed class AddressSpace
         int index = IndexOf(address);
         return index >= 0 && _regions[index].Contains(address) ? _regions[index] : null;
     }
+
+    /// <summary>Whether the page at this address may be paged out.</summary>
+    public bool IsPageable(ulong address) => RegionAt(address) is { Kind: RegionKind.Ram } region && (region.ProtectionAt(address) & Protection.Pageable) != 0;
 
     /// <summary>Whether nothing is mapped in the range.</summary>
     public bool IsFree(ulong address, ulong length)
@@ -406,7 +412,10 @@ public sealed class AddressSpace
         if (region.Kind == RegionKind.Guard) return Fault(MemoryFaultKind.Guard, access, address, size, region);
         if (region.Kind == RegionKind.Mmio) return Fault(MemoryFaultKind.Device, access, address, size, region);
         Protection needed = access switch { MemoryAccess.Read => Protection.Read, MemoryAccess.Write => Protection.Write, _ => Protection.Execute };
-        return (region.ProtectionAt(address) & needed) != 0 || Fault(MemoryFaultKind.Protection, access, address, size, region);
+        Protection protection = region.ProtectionAt(address);
+        if ((protection & needed) == 0) return Fault(MemoryFaultKind.Protection, access, address, size, region);
+        if ((protection & Protection.Pageable) != 0 && access != MemoryAccess.Execute) PageableTouched?.Invoke(address);
+        return true;
     }
 
     private bool CanWrite(ulong address)
@@ -470,6 +479,8 @@ public sealed class AddressSpace
     {
         ulong page = address & PageMask;
         Protection protection = region.ProtectionAt(page);
+        // Each access to it must be seen.
+        if ((protection & Protection.Pageable) != 0) return;
         int offset = region.BackingOffset + (int)(page - region.Address);
         _cache[(int)(page / PageSize) & (CacheSize - 1)] = new CachedPage
         {

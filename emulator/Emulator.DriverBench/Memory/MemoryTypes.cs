@@ -15,6 +15,8 @@ public enum Protection : byte
     Read = 1,
     Write = 2,
     Execute = 4,
+    /// <summary>NT may have paged it out: whoever needs it must be able to wait.</summary>
+    Pageable = 8,
     ReadWrite = Read | Write,
     ReadExecute = Read | Execute,
     All = Read | Write | Execute,

@@ -16,7 +16,9 @@ public sealed record PeSection(string Name, uint Rva, uint Length, SectionCharac
     public Protection Protection =>
         ((Characteristics & SectionCharacteristics.MemRead) != 0 ? Protection.Read : 0)
         | ((Characteristics & SectionCharacteristics.MemWrite) != 0 ? Protection.Write : 0)
-        | ((Characteristics & SectionCharacteristics.MemExecute) != 0 ? Protection.Execute : 0);
+        | ((Characteristics & SectionCharacteristics.MemExecute) != 0 ? Protection.Execute : 0)
+        // What NT pages out of a driver: the name decides, unless the section says no.
+        | (Name.StartsWith("PAGE", StringComparison.Ordinal) && (Characteristics & SectionCharacteristics.MemNotPaged) == 0 ? Protection.Pageable : 0);
 }
 
 /// <summary>A function an image wants of another.</summary>

@@ -1,4 +1,5 @@
 using Emulator.DriverBench.Kernel;
+using Emulator.DriverBench.Memory;
 using Emulator.Interrupts;
 using Emulator.Memory;
 using Emulator.Pci;
@@ -22,11 +23,12 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     private readonly DmaMemory _memory;
     private bool _messagesEnabled;
     private bool _lineAsserted;
+    private readonly HashSet<ulong> _refused = [];
 
     public BenchSlot(BenchMachine machine, int index)
     {
         (_machine, Index) = (machine, index);
-        _memory = new DmaMemory(machine.Ram, machine.Mail);
+        _memory = new DmaMemory(machine.Ram, machine.Mail, RefuseDma);
     }
 
     public int Index { get; }
@@ -147,6 +149,13 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
             Pull();
         }
         return IsPresent;
+    }
+
+    /// <summary>The device reaches for memory that is not its driver's; told of once for each page.</summary>
+    private void RefuseDma(ulong address, int length)
+    {
+        if (!_refused.Add(address / AddressSpace.PageSize)) return;
+        _machine.ReportAt(Rule.Dma, $"{Function.Identity} reaches for {length} bytes at 0x{address:x} by DMA, which is no common buffer", 0);
     }
 
     private void ProgramMessages()

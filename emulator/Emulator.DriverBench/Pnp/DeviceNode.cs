@@ -116,6 +116,7 @@ public sealed class DeviceNode
             _machine.ReportAt(Rule.Leak, $"{level.Driver} leaves its device object in the stack", level.Device);
         }
         _machine.Dma.CheckLeaks(_slot);
+        _machine.Names.CheckLeaks(_slot);
         _machine.Bus.Forget(_slot);
     }
 

@@ -1,31 +1,43 @@
-/* A driver that does wrong in the one way that the number in its IOCTL says; 0 is right. */
-#include <ntddk.h>
+/* Memory, locks, IRQL and the processor. */
+#include "faulty.h"
 
-NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path);
+static const char constant = 2;
 
-typedef struct { PDEVICE_OBJECT Lower; KSPIN_LOCK Lock; IO_REMOVE_LOCK RemoveLock; PVOID Pool; } EXTENSION;
-
-static NTSTATUS Finish(PIRP irp, NTSTATUS status)
+void Pageable(void);
+__attribute__((section("PAGE"), noinline)) void Pageable(void)
 {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = 0;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
+    __asm__ volatile ("");
 }
 
-static NTSTATUS NTAPI Control(PDEVICE_OBJECT device, PIRP irp)
+/* No tail call, and no end. */
+__attribute__((noinline)) static int Overflow(int depth)
 {
-    EXTENSION *extension = device->DeviceExtension;
+    volatile char frame[256];
+
+    frame[depth & 255] = (char)depth;
+    return Overflow(depth + 1) + frame[0];
+}
+
+/* Two DPC routines. The assembler names them, as both machines' linkers then show them. */
+void Clobber(void) __asm__("Clobber");
+void Unbalance(void) __asm__("Unbalance");
+#ifdef _AMD64_
+__asm__(".section .text$Clobber,\"x\"\n.globl Clobber\nClobber: xorl %ebx, %ebx\n ret\n"
+    ".section .text$Unbalance,\"x\"\n.globl Unbalance\nUnbalance: pop %rax\n pop %rcx\n jmp *%rax\n.text");
+#else
+__asm__(".section .text$Clobber,\"x\"\n.globl Clobber\nClobber: xorl %ebx, %ebx\n ret $16\n"
+    ".section .text$Unbalance,\"x\"\n.globl Unbalance\nUnbalance: ret $12\n.text");
+#endif
+
+static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
+{
     volatile char *pool;
     KEVENT event;
     KIRQL irql;
-    int fault = *(int *)irp->AssociatedIrp.SystemBuffer;
 
+    UNREFERENCED_PARAMETER(device);
     switch (fault) {
     case 0: return Finish(irp, STATUS_SUCCESS);
-    case 1: Finish(irp, STATUS_SUCCESS); IoCompleteRequest(irp, IO_NO_INCREMENT); return STATUS_SUCCESS; /* completed twice */
-    case 2: return STATUS_SUCCESS; /* not completed */
-    case 3: return STATUS_PENDING; /* not marked */
     case 4: KeAcquireSpinLock(&extension->Lock, &irql); return Finish(irp, STATUS_SUCCESS); /* kept */
     case 5: /* taken twice */
         KeAcquireSpinLock(&extension->Lock, &irql);
@@ -64,62 +76,58 @@ static NTSTATUS NTAPI Control(PDEVICE_OBJECT device, PIRP irp)
         KeInitializeEvent(&event, NotificationEvent, FALSE);
         KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
         break;
-    case 16: Finish(irp, STATUS_SUCCESS); return irp->IoStatus.Status; /* touched after its completion */
+    case 17: /* a wait while holding a lock */
+        KeInitializeEvent(&event, NotificationEvent, TRUE);
+        KeAcquireSpinLock(&extension->Lock, &irql);
+        KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, NULL);
+        KeReleaseSpinLock(&extension->Lock, irql);
+        return Finish(irp, STATUS_SUCCESS);
+    case 18: /* a lock released upward */
+        KeAcquireSpinLock(&extension->Lock, &irql);
+        KeReleaseSpinLock(&extension->Lock, 3);
+        break;
+    case 19: /* nothing at all asked for */
+        pool = ExAllocatePoolWithTag(NonPagedPool, 0, 'tseT');
+        ExFreePoolWithTag((PVOID)pool, 'tseT');
+        return Finish(irp, STATUS_SUCCESS);
+    case 20: ExFreePoolWithTag(extension, 'tseT'); return Finish(irp, STATUS_SUCCESS); /* not pool */
+    case 21: /* paged pool freed at DISPATCH_LEVEL */
+        pool = ExAllocatePoolWithTag(PagedPool, 16, 'tseT');
+        KeAcquireSpinLock(&extension->Lock, &irql);
+        ExFreePoolWithTag((PVOID)pool, 'tseT');
+        KeReleaseSpinLock(&extension->Lock, irql);
+        return Finish(irp, STATUS_SUCCESS);
+    case 22: /* paged pool touched at DISPATCH_LEVEL */
+        pool = ExAllocatePoolWithTag(PagedPool, 16, 'tseT');
+        KeAcquireSpinLock(&extension->Lock, &irql);
+        pool[3] = pool[4];
+        KeReleaseSpinLock(&extension->Lock, irql);
+        ExFreePoolWithTag((PVOID)pool, 'tseT');
+        return Finish(irp, STATUS_SUCCESS);
+    case 23: /* pageable code at DISPATCH_LEVEL */
+        KeAcquireSpinLock(&extension->Lock, &irql);
+        Pageable();
+        KeReleaseSpinLock(&extension->Lock, irql);
+        return Finish(irp, STATUS_SUCCESS);
+    case 24: IoReleaseRemoveLock((PIO_REMOVE_LOCK)&extension->Lock, irp); break; /* no remove lock */
+    case 25: /* held twice, so that the removal cannot go on */
+        IoAcquireRemoveLock(&extension->RemoveLock, irp);
+        IoAcquireRemoveLock(&extension->RemoveLock, irp);
+        IoReleaseRemoveLockAndWait(&extension->RemoveLock, irp);
+        break;
+    case 26: return Finish(irp, Overflow(0) != 0 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL); /* the stack used up */
+    case 27: *(volatile char *)&constant = 1; break; /* written to what is read-only */
+    case 28: ((void (*)(void))(ULONG_PTR)extension)(); break; /* data run as code */
+    case 29: return Finish(irp, *(volatile NTSTATUS *)(ULONG_PTR)8); /* through a null pointer */
+    case 30: KeBugCheckEx(0xe2, 1, 2, 3, 4); break;
+    case 31: __asm__ volatile ("cli"); return Finish(irp, STATUS_SUCCESS); /* interrupts left off */
+    case 32: /* a function that does not keep a register */
+    case 33: /* or the stack pointer */
+        KeInitializeDpc(&extension->Dpc, (PKDEFERRED_ROUTINE)(fault == 32 ? Clobber : Unbalance), extension);
+        KeInsertQueueDpc(&extension->Dpc, NULL, NULL);
+        return Finish(irp, STATUS_SUCCESS);
     default: break;
     }
     return Finish(irp, STATUS_INVALID_PARAMETER);
 }
 
-static NTSTATUS NTAPI Pass(PDEVICE_OBJECT device, PIRP irp)
-{
-    EXTENSION *extension = device->DeviceExtension;
-    PDEVICE_OBJECT lower = extension->Lower;
-    UCHAR minor = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
-    NTSTATUS status;
-
-    irp->IoStatus.Status = STATUS_SUCCESS;
-    IoSkipCurrentIrpStackLocation(irp);
-    status = IoCallDriver(lower, irp);
-    if (minor == IRP_MN_REMOVE_DEVICE) {
-        IoDetachDevice(lower);
-        IoDeleteDevice(device);
-    }
-    return status;
-}
-
-static NTSTATUS NTAPI Open(PDEVICE_OBJECT device, PIRP irp)
-{
-    UNREFERENCED_PARAMETER(device);
-    return Finish(irp, STATUS_SUCCESS);
-}
-
-static NTSTATUS NTAPI AddDevice(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo)
-{
-    PDEVICE_OBJECT device;
-    EXTENSION *extension;
-    NTSTATUS status = IoCreateDevice(driver, sizeof(EXTENSION), NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &device);
-
-    if (!NT_SUCCESS(status)) return status;
-    extension = device->DeviceExtension;
-    KeInitializeSpinLock(&extension->Lock);
-    IoInitializeRemoveLock(&extension->RemoveLock, 'tseT', 0, 0);
-    extension->Lower = IoAttachDeviceToDeviceStack(device, pdo);
-    device->Flags &= ~DO_DEVICE_INITIALIZING;
-    return STATUS_SUCCESS;
-}
-
-static void NTAPI Unload(PDRIVER_OBJECT driver)
-{
-    UNREFERENCED_PARAMETER(driver);
-}
-
-NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
-{
-    UNREFERENCED_PARAMETER(path);
-    driver->MajorFunction[IRP_MJ_CREATE] = driver->MajorFunction[IRP_MJ_CLEANUP] = driver->MajorFunction[IRP_MJ_CLOSE] = Open;
-    driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = Control;
-    driver->MajorFunction[IRP_MJ_PNP] = Pass;
-    driver->DriverExtension->AddDevice = AddDevice;
-    driver->DriverUnload = Unload;
-    return STATUS_SUCCESS;
-}
