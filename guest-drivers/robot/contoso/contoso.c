@@ -14,6 +14,11 @@
 #define CIRCLE 65536
 #define TENTHS 3600
 
+/* What fits a descriptor's 16 bits, in the units of robot.h. */
+#define MOST_DISTANCE 8191
+#define MOST_ANGLE 1799
+#define MOST_SPEED 500
+
 #define OWN 0x80000000u
 #define INT 0x20000000u
 #define RESULT_OF(control) ((control) >> 8 & 0xffu)
@@ -109,6 +114,11 @@ static void StopAll(PROBOT_DEVICE device)
     Read(device, REG(LISTST));
 }
 
+static BOOLEAN Within(LONG value, LONG least, LONG most)
+{
+    return value >= least && value <= most;
+}
+
 /* FALSE: this robot cannot say it. */
 static BOOLEAN Translate(const ROBOT_COMMAND *command, PULONG opcode, PLONG parameter0, PLONG parameter1)
 {
@@ -118,32 +128,35 @@ static BOOLEAN Translate(const ROBOT_COMMAND *command, PULONG opcode, PLONG para
     switch (command->Opcode) {
     case RobotNop: *opcode = REG(EXEC_OPCODE_NOP); return a == 0 && b == 0;
     case RobotDrive:
+        if (!Within(a, -MOST_DISTANCE, MOST_DISTANCE) || !Within(b, 1, MOST_SPEED)) return FALSE;
         *opcode = REG(EXEC_OPCODE_MOVE);
         *parameter0 = a * TICKS_PER_MM;
         *parameter1 = b * TICKS_PER_MM;
-        return a >= -8191 && a <= 8191 && b >= 1 && b <= 500;
+        return TRUE;
     case RobotTurn:
+        if (!Within(a, -MOST_ANGLE, MOST_ANGLE) || !Within(b, 1, MOST_SPEED)) return FALSE;
         *opcode = REG(EXEC_OPCODE_TURN);
-        if (a < -1799 || a > 1799 || b < 1 || b > 500) return FALSE;
         /* To the nearest part of the circle. */
         *parameter0 = (a * CIRCLE + (a < 0 ? -TENTHS / 2 : TENTHS / 2)) / TENTHS;
         *parameter1 = b * TICKS_PER_MM;
         return TRUE;
     case RobotVelocity:
+        if (!Within(a, -MOST_SPEED, MOST_SPEED) || !Within(b, -MOST_SPEED, MOST_SPEED)) return FALSE;
         *opcode = REG(EXEC_OPCODE_SPIN);
         *parameter0 = a * TICKS_PER_MM;
         *parameter1 = b * TICKS_PER_MM;
-        return a >= -500 && a <= 500 && b >= -500 && b <= 500;
+        return TRUE;
     case RobotStop: *opcode = REG(EXEC_OPCODE_HALT); return a == 0 && b == 0;
-    case RobotTool: *opcode = REG(EXEC_OPCODE_GRIP); *parameter0 = a; return (a == 0 || a == 1) && b == 0;
+    case RobotTool: *opcode = REG(EXEC_OPCODE_GRIP); *parameter0 = a; return Within(a, 0, 1) && b == 0;
     case RobotLight:
         *opcode = REG(EXEC_OPCODE_LIGHT);
         *parameter0 = (a >> 8 & 0xf800) | (a >> 5 & 0x07e0) | (a >> 3 & 0x001f);
-        return a >= 0 && a <= 0xffffff && b == 0;
+        return Within(a, 0, 0xffffff) && b == 0;
     case RobotWait:
+        if (!Within(a, 0, 600000) || b != 0) return FALSE;
         *opcode = REG(EXEC_OPCODE_WAIT);
         *parameter0 = (a + 9) / 10;
-        return a >= 0 && a <= 600000 && b == 0;
+        return TRUE;
     case RobotZero: *opcode = REG(EXEC_OPCODE_ZERO_ENCODERS); return a == 0 && b == 0;
     default: return FALSE;
     }
@@ -242,9 +255,9 @@ static void Info(PROBOT_DEVICE device, PROBOT_INFO info)
     info->VersionMajor = (version >> 12) * 10 + (version >> 8 & 0xf);
     info->VersionMinor = (version >> 4 & 0xf) * 10 + (version & 0xf);
     info->Ranges = 4;
-    info->MostDistance = 8191;
-    info->MostAngle = 1799;
-    info->MostSpeed = 500;
+    info->MostDistance = MOST_DISTANCE;
+    info->MostAngle = MOST_ANGLE;
+    info->MostSpeed = MOST_SPEED;
     RtlCopyMemory(info->Name, "Contoso", sizeof "Contoso");
     Write(device, REG(INDEX), INDEXED(SERIAL(0)) | REG(INDEX_AUTOINC_MASK));
     for (i = 0; i < 16; i += 2) {
