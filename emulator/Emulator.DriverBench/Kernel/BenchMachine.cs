@@ -3,6 +3,7 @@ using Emulator.DriverBench.Cpu;
 using Emulator.DriverBench.Memory;
 using Emulator.DriverBench.Pe;
 using Emulator.DriverBench.Pnp;
+using Emulator.DriverBench.Wdf;
 using Emulator.Nt.Views;
 using Emulator.Time;
 using Emulator.Turns;
@@ -40,7 +41,7 @@ public sealed class BenchMachine
         _modules = new HostModules(this, nt);
         Cpu = new Interpreter(Space, Is64Bit ? CpuMode.X64 : CpuMode.X86, _modules, new Platform(this), Symbols);
         _services = _modules.Add("nt", "ntoskrnl.exe", "HAL.dll");
-        NtServices bus = _modules.Add("pci");
+        NtServices bus = _modules.Add("pci"), loader = _modules.Add("WDFLDR", "WDFLDR.SYS"), framework = _modules.Add("Wdf01000");
         _images = Range(0xFFFF_F880_0000_0000, 0xF000_0000, 0x0400_0000);
         Kernel = Range(0xFFFF_FA80_0000_0000, 0x8100_0000, 0x1000_0000);
         IoSpace = Range(0xFFFF_F900_0000_0000, 0xA000_0000, 0x1000_0000);
@@ -65,6 +66,7 @@ public sealed class BenchMachine
         _modules.List(Modules);
         Nodes = new NodeTree(this);
         Bus.Initialize(bus);
+        Framework = new KmdfFramework(this, loader, framework);
         var source = new NtSource(this);
         Viewer = new NtViewer(source, Layout.Objects, source, DriverObjects());
         cancellation.Register(Cpu.RequestAttention);
@@ -94,6 +96,9 @@ public sealed class BenchMachine
 
     /// <summary>What drivers printed with DbgPrint.</summary>
     public List<string> Printed { get; } = [];
+
+    /// <summary>The framework of KMDF drivers.</summary>
+    public KmdfFramework Framework { get; }
 
     /// <summary>0 passive, 2 dispatch, 8 the devices'.</summary>
     public byte CurrentIrql { get; internal set; }
@@ -308,6 +313,7 @@ public sealed class BenchMachine
 
     private void Discard(LoadedDriver driver)
     {
+        Framework.CheckLeaks(driver);
         Memory.CheckLeaks(driver);
         Interrupts.CheckLeaks(driver.Image);
         Io.CheckLeaks(driver);

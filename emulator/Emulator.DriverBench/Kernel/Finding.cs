@@ -12,6 +12,7 @@ public enum Rule
     CallingConvention,
     Interrupt,
     Dma,
+    Framework,
     Crash,
 }
 

@@ -31,7 +31,7 @@ internal sealed class InterruptServices(BenchMachine machine)
     /// <summary>A message from a device: delivered as soon as the IRQL allows.</summary>
     public bool Send(BenchSlot slot, int message)
     {
-        if (!_connections.Exists(c => c.Slot == slot && c.IsMessage)) return false;
+        if (!_connections.Exists(c => c.Takes(slot, message))) return false;
         _messages.Enqueue((slot, message));
         machine.Cpu.RequestAttention();
         return true;
@@ -52,7 +52,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         {
             while (_messages.TryDequeue(out (BenchSlot Slot, int Message) next))
             {
-                if (_connections.Find(c => c.Slot == next.Slot && c.IsMessage) is not { } connection) continue;
+                if (_connections.Find(c => c.Takes(next.Slot, next.Message)) is not { } connection) continue;
                 Serve(connection, next.Message);
                 if (next.Slot.IsStorming) _messages.Enqueue(next);
                 return true;
@@ -132,7 +132,18 @@ internal sealed class InterruptServices(BenchMachine machine)
         return NtStatus.Success;
     }
 
-    private ulong Disconnect(ulong handle)
+    /// <summary>IoConnectInterruptEx, fully specified: one of a device's messages, or with null its line. 0 when it has none of that kind.</summary>
+    public ulong ConnectOne(ulong pdo, int? message, ulong routine, ulong context)
+    {
+        if (machine.Bus.SlotOfPdo(pdo) is not { } slot || message >= slot.Messages || machine.Faults.NextAllocationFails("IoConnectInterruptEx")) return 0;
+        ulong handle = machine.AllocateKernel(0x100, "KINTERRUPT");
+        _connections.Add(new Connection(slot, handle, routine, context, message is not null, message));
+        if (message is not null) slot.EnableMessages(true);
+        machine.Cpu.RequestAttention();
+        return handle;
+    }
+
+    public ulong Disconnect(ulong handle)
     {
         int index = _connections.FindIndex(c => c.Handle == handle);
         if (index < 0)
@@ -142,7 +153,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         }
         Connection connection = _connections[index];
         _connections.RemoveAt(index);
-        if (connection.IsMessage) connection.Slot.EnableMessages(false);
+        if (connection.IsMessage && !_connections.Exists(c => c.IsMessage && c.Slot == connection.Slot)) connection.Slot.EnableMessages(false);
         machine.FreeKernel(handle, "interrupt object");
         return 0;
     }
@@ -163,7 +174,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         byte irql = machine.CurrentIrql;
         machine.CurrentIrql = Irql.Device;
         Delivered++;
-        ulong claimed = connection.IsMessage
+        ulong claimed = connection.IsMessage && connection.Message is null
             ? machine.Call(connection.Routine, connection.Handle, connection.Context, (ulong)message)
             : machine.Call(connection.Routine, connection.Handle, connection.Context);
         machine.CurrentIrql = irql;
@@ -193,7 +204,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         slot.LineMasked = slot.LineAsserted;
     }
 
-    private ulong InitializeDpc(ulong at, ulong routine, ulong context)
+    public ulong InitializeDpc(ulong at, ulong routine, ulong context)
     {
         machine.Guest.SetBytes(at, new byte[machine.Layout.DpcSize]);
         machine.Guest.SetByte(at, 0x13);
@@ -202,7 +213,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong InsertDpc(ulong at, ulong argument1, ulong argument2)
+    public ulong InsertDpc(ulong at, ulong argument1, ulong argument2)
     {
         if (_dpcs.Contains(at)) return 0;
         machine.Guest.SetPointer(at + (ulong)machine.Layout.DpcArgument1, argument1);
@@ -212,7 +223,7 @@ internal sealed class InterruptServices(BenchMachine machine)
         return 1;
     }
 
-    private ulong FlushDpcs()
+    public ulong FlushDpcs()
     {
         while (_dpcs.First is { } first)
         {
@@ -235,5 +246,9 @@ internal sealed class InterruptServices(BenchMachine machine)
         machine.CurrentIrql = irql;
     }
 
-    private sealed record Connection(BenchSlot Slot, ulong Handle, ulong Routine, ulong Context, bool IsMessage);
+    /// <param name="Message">The only one; null for all.</param>
+    private sealed record Connection(BenchSlot Slot, ulong Handle, ulong Routine, ulong Context, bool IsMessage, int? Message = null)
+    {
+        public bool Takes(BenchSlot slot, int message) => IsMessage && Slot == slot && (Message ?? message) == message;
+    }
 }

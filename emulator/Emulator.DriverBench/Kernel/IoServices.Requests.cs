@@ -75,7 +75,8 @@ internal sealed partial class IoServices
     private ulong Dispatch(ulong device, byte major)
         => Guest.Pointer(Guest.Pointer(device + (ulong)Layout.DeviceDriver) + (ulong)(Layout.DriverMajor + (major * Layout.Pointer)));
 
-    private ulong CallDriver(ulong device, ulong irp)
+    /// <summary>IoCallDriver.</summary>
+    public ulong CallDriver(ulong device, ulong irp)
     {
         BenchRequest request = Live(irp, "IoCallDriver");
         byte at = Guest.Byte(irp + (ulong)Layout.IrpCurrentLocation);

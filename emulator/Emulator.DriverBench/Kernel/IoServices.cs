@@ -126,7 +126,7 @@ internal sealed partial class IoServices(BenchMachine machine)
         machine.FreeKernel(device, $"DEVICE_OBJECT {found.Name}");
     }
 
-    private ulong Attach(ulong source, ulong target)
+    public ulong Attach(ulong source, ulong target)
     {
         ulong top = TopOf(target);
         Guest.SetPointer(top + (ulong)Layout.DeviceAttached, source);
@@ -135,7 +135,7 @@ internal sealed partial class IoServices(BenchMachine machine)
         return top;
     }
 
-    private ulong Detach(ulong target)
+    public ulong Detach(ulong target)
     {
         ulong above = Guest.Pointer(target + (ulong)Layout.DeviceAttached);
         if (above == 0) throw machine.Crash($"IoDetachDevice of 0x{target:x}, to which nothing is attached");
@@ -145,7 +145,8 @@ internal sealed partial class IoServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong InvalidateState(ulong pdo)
+    /// <summary>IoInvalidateDeviceState.</summary>
+    public ulong InvalidateState(ulong pdo)
     {
         BenchSlot slot = machine.Bus.SlotOfPdo(pdo) ?? throw machine.Crash($"IoInvalidateDeviceState of 0x{pdo:x}, which is no physical device object");
         // Its function driver may have called from a completion routine: NT asks later, when the device may be gone.
@@ -168,10 +169,16 @@ internal sealed partial class IoServices(BenchMachine machine)
     private ulong RequestPower(ulong device, byte minor, uint state, ulong routine, ulong context, ulong target)
     {
         if (target != 0) throw machine.Crash("PoRequestPowerIrp with a place for the IRP, which the bench lacks");
-        machine.Queue(() => Send(device, Irp.Power, minor, NtStatus.NotSupported, [0, 1, state], ended: request =>
+        return RequestPower(device, minor, state, request =>
         {
             if (routine != 0) machine.Call(routine, device, minor, state, context, request.Address + (ulong)Layout.IrpStatus);
-        }));
+        });
+    }
+
+    /// <summary>PoRequestPowerIrp.</summary>
+    public ulong RequestPower(ulong device, byte minor, uint state, Action<BenchRequest> ended)
+    {
+        machine.Queue(() => Send(device, Irp.Power, minor, NtStatus.NotSupported, [0, 1, state], ended: ended));
         return NtStatus.Pending;
     }
 

@@ -75,7 +75,8 @@ internal sealed class NameServices(BenchMachine machine)
     private ulong CreateLink(string link, string target)
         => _links.TryAdd(Canonical(link), new Link(target, machine.CallerAddress)) ? NtStatus.Success : NtStatus.ObjectNameCollision;
 
-    private ulong RegisterInterface(ulong pdo, ulong guid, ulong reference, ulong target)
+    /// <summary>IoRegisterDeviceInterface.</summary>
+    public ulong RegisterInterface(ulong pdo, ulong guid, ulong reference, ulong target)
     {
         if (machine.Bus.SlotOfPdo(pdo) is not { } slot) return NtStatus.InvalidDeviceRequest;
         PciIdentity identity = slot.Function.Identity;
@@ -88,7 +89,8 @@ internal sealed class NameServices(BenchMachine machine)
         return NtStatus.Success;
     }
 
-    private ulong SetInterface(string name, bool enable)
+    /// <summary>IoSetDeviceInterfaceState.</summary>
+    public ulong SetInterface(string name, bool enable)
     {
         if (!_interfaces.TryGetValue(name, out Interface? found)) return NtStatus.ObjectNameNotFound;
         if (enable && machine.Faults.NextAllocationFails("IoSetDeviceInterfaceState")) return NtStatus.InsufficientResources;

@@ -55,13 +55,15 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         return _cancelIrql;
     }
 
-    private ulong ReleaseCancel(byte irql)
+    /// <summary>IoReleaseCancelSpinLock.</summary>
+    public ulong ReleaseCancel(byte irql)
     {
         if (irql != _cancelIrql) machine.Report(Rule.SpinLock, $"the cancel lock released to IRQL {irql}, taken at {_cancelIrql}");
         return Lower(irql);
     }
 
-    private ulong Acquire(ulong at)
+    /// <summary>KeAcquireSpinLock; gives the old IRQL.</summary>
+    public ulong Acquire(ulong at)
     {
         byte old = machine.CurrentIrql;
         if (_spinLocks.TryGetValue(at, out ulong holder))
@@ -74,7 +76,8 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         return old;
     }
 
-    private ulong Release(ulong at, byte irql)
+    /// <summary>KeReleaseSpinLock.</summary>
+    public ulong Release(ulong at, byte irql)
     {
         if (!_spinLocks.Remove(at)) machine.Report(Rule.SpinLock, $"the spin lock at 0x{at:x} is released and was not held");
         machine.Guest.SetPointer(at, 0);

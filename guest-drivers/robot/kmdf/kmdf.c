@@ -16,7 +16,7 @@
 typedef struct _ROBOT {
     PUCHAR Registers;
     ULONG Length;
-    BOOLEAN Line; /* the INTx fallback */
+    ULONG Messages; /* interrupts by message; 0 with the line */
     volatile LONG Causes; /* from the ISR to the DPC */
     KSPIN_LOCK Lock; /* guards the mailbox and what follows */
     WDFREQUEST Pending; /* waits for the mailbox */
@@ -43,7 +43,7 @@ static EVT_WDF_INTERRUPT_SWITCH EvtInterruptEnable, EvtInterruptDisable;
 
 static PROBOT Robot(WDFOBJECT device)
 {
-    return WDF(WdfObjectGetTypedContextWorker, PVOID, WDFOBJECT, const WDF_OBJECT_CONTEXT_TYPE_INFO *)(WdfDriverGlobals, device, &RobotType);
+    return WDF_FAST(WdfObjectGetTypedContextWorker, PVOID, WDFOBJECT, const WDF_OBJECT_CONTEXT_TYPE_INFO *)(WdfDriverGlobals, device, &RobotType);
 }
 
 static ULONG Read(PROBOT robot, ULONG offset)
@@ -150,7 +150,7 @@ static NTSTATUS NTAPI EvtDevicePrepareHardware(WDFDEVICE Device, WDFCMRESLIST Ra
     PROBOT robot = Robot(Device);
 
     UNREFERENCED_PARAMETER(Raw);
-    robot->Line = FALSE;
+    robot->Messages = 0;
     for (i = 0; i < count; i++) {
         PCM_PARTIAL_RESOURCE_DESCRIPTOR at = WDF(WdfCmResourceListGetDescriptor, PCM_PARTIAL_RESOURCE_DESCRIPTOR, WDFCMRESLIST, ULONG)(
             WdfDriverGlobals, Translated, i);
@@ -160,8 +160,9 @@ static NTSTATUS NTAPI EvtDevicePrepareHardware(WDFDEVICE Device, WDFCMRESLIST Ra
             robot->Registers = MmMapIoSpace(at->u.Memory.Start, at->u.Memory.Length, MmNonCached);
             if (robot->Registers == NULL) return STATUS_INSUFFICIENT_RESOURCES;
             robot->Length = at->u.Memory.Length;
-        } else if (at->Type == CmResourceTypeInterrupt && (at->Flags & CM_RESOURCE_INTERRUPT_MESSAGE) == 0) {
-            robot->Line = TRUE;
+        } else if (at->Type == CmResourceTypeInterrupt && (at->Flags & CM_RESOURCE_INTERRUPT_MESSAGE) != 0 && robot->Messages < MESSAGES) {
+            /* MSI-X has a descriptor for each message granted. */
+            robot->Messages++;
         }
     }
     if (robot->Registers == NULL) return STATUS_DEVICE_CONFIGURATION_ERROR;
@@ -354,7 +355,7 @@ static void Info(PROBOT robot, PROBOT_INFO info)
     info->MostDistance = 10000;
     info->MostAngle = 36000;
     info->MostSpeed = 500;
-    info->Messages = robot->Line ? 0 : MESSAGES;
+    info->Messages = robot->Messages;
     RtlCopyMemory(info->Name, "Proseware", sizeof "Proseware");
     for (i = 0; i < 8; i++) info->Serial[i] = "0123456789abcdef"[serial >> (28 - 4 * i) & 0xf];
 }

@@ -63,6 +63,8 @@ enum {
 
 /* WDF(function, result, parameter types)(arguments): the framework wants the driver's globals first. */
 #define WDF(function, result, ...) ((result (NTAPI *)(PWDF_DRIVER_GLOBALS, __VA_ARGS__))WdfFunctions[function])
+/* The same for WdfObjectGetTypedContextWorker and WdfObjectContextGetObject, which are __fastcall: on x86 that is another convention. */
+#define WDF_FAST(function, result, ...) ((result (FASTCALL *)(PWDF_DRIVER_GLOBALS, __VA_ARGS__))WdfFunctions[function])
 
 typedef struct _WDF_OBJECT_CONTEXT_TYPE_INFO {
     ULONG Size;

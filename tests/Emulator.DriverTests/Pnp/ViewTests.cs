@@ -117,9 +117,12 @@ internal sealed class ViewTests(Machine architecture)
         var findings = new List<Emulator.Nt.NtFinding>();
         Assert.That(Viewer.TryFindDriver("AfterThought", out DriverObject? driver, out _), Is.True);
         IReadOnlyList<LoadedModule> modules = Viewer.Reader.ReadModules(driver!.DriverSection.Value, findings);
-        Assert.That(modules.Select(m => m.Name), Is.EqualTo(new[] { "AfterThought.sys", "ntoskrnl.exe", "pci.sys", "GeneralRobot.sys", "ProsewareRobot.sys" }));
+        Assert.That(modules.Select(m => m.Name), Is.EqualTo(new[]
+        {
+            "AfterThought.sys", "ntoskrnl.exe", "pci.sys", "WDFLDR.sys", "Wdf01000.sys", "GeneralRobot.sys", "ProsewareRobot.sys",
+        }));
         Assert.That(modules[0].Path, Is.EqualTo(@"\SystemRoot\System32\drivers\AfterThought.sys"));
-        Assert.That((modules[3].Base.Value, modules[3].Size), Is.EqualTo((_bench.General.Image.Base, _bench.General.Image.Size)));
+        Assert.That((modules[5].Base.Value, modules[5].Size), Is.EqualTo((_bench.General.Image.Base, _bench.General.Image.Size)));
         Assert.That(findings, Is.Empty);
     }
 

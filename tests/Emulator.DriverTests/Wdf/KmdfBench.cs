@@ -1,0 +1,92 @@
+using System.Buffers.Binary;
+using System.Reflection.PortableExecutable;
+using DeviceModels.Robot;
+using DeviceModels.Robot.Proseware;
+using Emulator.DriverBench.Kernel;
+using Emulator.DriverBench.Pnp;
+using Emulator.DriverTests.GuestDrivers;
+
+namespace Emulator.DriverTests.Wdf;
+
+/// <summary>The Proseware robot in the bench with KmdfRobot.sys and the filter, from the real binaries.</summary>
+internal sealed class KmdfBench
+{
+    public const uint GetInfo = 0x0022_6000, GetState = 0x0022_6004, Execute = 0x0022_E008, Stop = 0x0022_A00C, GetStatistics = 0x0022_6018;
+    public const int InfoSize = 76, StateSize = 44, CompletionSize = 20, StatisticsSize = 24;
+    public const uint Drive = 1, Turn = 2, Wait = 7;
+
+    /// <param name="failingAllocation">Of those from the plugging in on, which one is to fail; 0 none.</param>
+    public KmdfBench(Machine architecture, InterruptGrant interrupts, int failingAllocation = 0)
+    {
+        Machine = new BenchMachine(architecture);
+        Driver = Load("KmdfRobot");
+        Filter = Load("AfterThought");
+        Machine.Faults.FailAllocation(failingAllocation);
+        Node = Plug(interrupts);
+    }
+
+    public BenchMachine Machine { get; }
+    public LoadedDriver Driver { get; }
+    public LoadedDriver Filter { get; }
+    public DeviceNode Node { get; private set; }
+
+    /// <summary>Both drivers' AddDevice went well.</summary>
+    public bool IsAdded { get; private set; }
+
+    /// <summary>The callbacks since the last look, by name; those with more to say in brackets behind it.</summary>
+    public string[] TakeEvents()
+    {
+        string[] events = [.. Machine.Framework.Events.Select(e => e.Detail.Length > 0 ? $"{e.Name} ({e.Detail})" : e.Name)];
+        Machine.Framework.ClearEvents();
+        return events;
+    }
+
+    public void PlugAgain(InterruptGrant interrupts)
+    {
+        Node.Unplug();
+        Node = Plug(interrupts);
+    }
+
+    /// <summary>A ROBOT_COMMAND through the mailbox.</summary>
+    public static BenchRequest Command(BenchFile file, uint opcode, int argument0, int argument1, uint tag = 1)
+    {
+        var command = new byte[16];
+        BinaryPrimitives.WriteUInt32LittleEndian(command, opcode);
+        BinaryPrimitives.WriteInt32LittleEndian(command.AsSpan(4), argument0);
+        BinaryPrimitives.WriteInt32LittleEndian(command.AsSpan(8), argument1);
+        BinaryPrimitives.WriteUInt32LittleEndian(command.AsSpan(12), tag);
+        return file.Control(Execute, command, CompletionSize);
+    }
+
+    public static int Field(byte[] structure, int index) => BinaryPrimitives.ReadInt32LittleEndian(structure.AsSpan(4 * index));
+
+    public void Unload()
+    {
+        Node.Unplug();
+        Machine.Unload(Filter);
+        Machine.Unload(Driver);
+    }
+
+    private LoadedDriver Load(string name)
+        => Machine.Load(GuestDriverFiles.Open(Machine.Machine, $"{name}.sys"), GuestDriverFiles.Map(Machine.Machine, $"{name}.sys"));
+
+    private DeviceNode Plug(InterruptGrant interrupts)
+    {
+        var options = new RobotOptions
+        {
+            Arena = new ArenaOptions { Width = 3000, Height = 2000, Obstacles = [], Objects = [] },
+            Start = new PoseOptions { X = 1000, Y = 1000 },
+        };
+        DeviceNode node = Machine.Plug(slot => new ProsewareRobot(slot, options), interrupts);
+        try
+        {
+            node.AddDevice(Driver, Filter);
+            IsAdded = true;
+        }
+        catch (DriverStatusException) when (Machine.Faults.Injected.Count > 0)
+        {
+            IsAdded = false;
+        }
+        return node;
+    }
+}
