@@ -85,7 +85,8 @@ internal sealed class RobotRequestTests(Machine architecture, string robot)
         Assert.That((write.Status, write.Information), Is.EqualTo((NtStatus.Success, 32UL)));
         Assert.That(_file.Write(RobotBench.Program((Unknown, 0, 0))).Status, Is.EqualTo(IoDeviceError));
         byte[] events = _file.Read(1024).Output;
-        (uint, uint, uint)[] programs = [.. Enumerable.Range(0, events.Length / 16).Select(i => (U32(events, 16 * i), U32(events, (16 * i) + 4), U32(events, (16 * i) + 12)))
+        (uint, uint, uint)[] programs = [.. Enumerable.Range(0, events.Length / 16)
+            .Select(i => (U32(events, 16 * i), U32(events, (16 * i) + 4), U32(events, (16 * i) + 12)))
             .Where(e => e.Item1 == EventProgram)];
         // Type, result, and the tag of the command that failed.
         Assert.That(programs, Is.EqualTo(new[] { (EventProgram, Invalid, 2u), (EventProgram, Invalid, 0u) }));
