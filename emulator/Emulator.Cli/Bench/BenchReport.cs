@@ -33,10 +33,11 @@ internal sealed record FindingLine(string Rule, string Text, string Function, Nt
 internal sealed record BenchCost(double Milliseconds, double InstructionsPerSecond, double PeakMegabytes);
 
 /// <summary>All that a run in the bench found. Its JSON has these names.</summary>
+/// <param name="Callbacks">Those of KMDF drivers that the framework called, in order; null without such drivers.</param>
 internal sealed record BenchReport(
     string Machine, string Model, string Device, string Interrupts, IReadOnlyList<ModuleLine> Modules, IReadOnlyList<StepResult> Steps,
     DeviceStackListing? Stack, IReadOnlyList<DriverListing> Drivers, DriverPairListing? Pair, DeviceNodeListing? Nodes, IReadOnlyList<string> Injected,
-    IReadOnlyList<string> Printed, IReadOnlyList<FindingLine> Findings, ulong Instructions, long VirtualTimeNs, int InterruptsDelivered, int DpcsDelivered,
+    IReadOnlyList<string> Printed, IReadOnlyList<string>? Callbacks, IReadOnlyList<FindingLine> Findings, ulong Instructions, long VirtualTimeNs, int InterruptsDelivered, int DpcsDelivered,
     bool Clean, BenchCost? Cost);
 
 [JsonSourceGenerationOptions(

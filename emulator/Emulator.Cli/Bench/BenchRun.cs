@@ -182,7 +182,7 @@ internal sealed class BenchRun
             case BenchAction.Write: Request($"WRITE {step.Data!.Length}", f => f.Write(step.Data)); break;
             case BenchAction.Ioctl: Request($"DEVICE_CONTROL 0x{step.Code:x}", f => f.Control(step.Code, step.Data, (int)step.Number)); break;
             case BenchAction.Cancel: CancelPending(); break;
-            case BenchAction.Power: SetSystem(node, 4); SetSystem(node, 1); SetDevice(node, 4); SetDevice(node, 1); break;
+            case BenchAction.Power: Power(node); break;
             case BenchAction.Sleep: SetSystem(node, 4); break;
             case BenchAction.Wake: SetSystem(node, 1); break;
             case BenchAction.D3: SetDevice(node, 4); break;
@@ -294,6 +294,16 @@ internal sealed class BenchRun
                 return NtStatus.Success;
             });
         }
+    }
+
+    private void Power(DeviceNode node)
+    {
+        SetSystem(node, 4);
+        SetSystem(node, 1);
+        // The framework is the power policy owner of its stack, and stops the machine on a device power request of another's.
+        if (_files.Function.Image.ImportedModules.Contains("WDFLDR.SYS", StringComparer.OrdinalIgnoreCase)) return;
+        SetDevice(node, 4);
+        SetDevice(node, 1);
     }
 
     private void SetSystem(DeviceNode node, uint state) => Do($"SET_POWER S{state - 1}", () => node.SetSystemPower(state));

@@ -18,6 +18,7 @@ internal static class BenchText
             Block(output, "pair", report.Pair?.ToString() ?? "");
             Block(output, "devnode", report.Nodes?.ToString() ?? "");
         }
+        if (report.Callbacks is { } callbacks) Block(output, "callbacks of the framework", Lines(callbacks));
         if (report.Printed.Count > 0) Block(output, "printed", Lines(report.Printed));
         if (report.Injected.Count > 0) Block(output, "faults made", Lines(report.Injected));
         Block(output, "findings", report.Findings.Count == 0 ? "none\n" : Lines(report.Findings.Select(Text)));

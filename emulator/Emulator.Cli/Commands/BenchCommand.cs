@@ -190,6 +190,7 @@ internal static class BenchCommand
         return new BenchReport(
             machine.Is64Bit ? "x64" : "x86", model.Name, function?.Identity.ToString() ?? "", interrupts, run.Modules, run.Steps, run.Snapshot?.Stack,
             run.Snapshot?.Drivers ?? [], run.Snapshot?.Pair, run.Snapshot?.Nodes, [.. machine.Faults.Injected.Select(f => f.ToString())], machine.Printed,
+            machine.Framework.Events.Count == 0 ? null : [.. machine.Framework.Events.Select(e => e.ToString())],
             [.. machine.Findings.Select(f => FindingLine.Of(f, machine.Is64Bit))], machine.Cpu.InstructionsExecuted, machine.Clock.Now,
             machine.InterruptsDelivered, machine.DpcsDelivered, run.IsClean, cost);
     }

@@ -52,6 +52,21 @@ internal sealed partial class BenchCommandTests(Machine architecture)
     }
 
     [Test]
+    public void A_framework_driver_lives_its_life_too_and_its_callbacks_are_told()
+    {
+        CommandRun run = Bench("run", GuestDriverFiles.PathOf(architecture, "KmdfRobot.sys"), Filter);
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Life(run), Has.Some.EqualTo("SET_POWER S3 STATUS_SUCCESS").And.Some.EqualTo("SURPRISE_REMOVAL STATUS_SUCCESS"));
+        Assert.That(Block(run, "callbacks of the framework")[..3], Is.EqualTo(new[]
+        {
+            "  KmdfRobot: EvtDriverDeviceAdd = 0x00000000", "  KmdfRobot: EvtDevicePrepareHardware = 0x00000000",
+            "  KmdfRobot: EvtDeviceD0Entry (from WdfPowerDeviceD3Final) = 0x00000000",
+        }));
+        Assert.That(Block(run, "pair")[0], Is.EqualTo("  Driver pair (KmdfRobot.sys, Wdf01000.sys)"));
+        Assert.That(Block(run, "findings"), Is.EqualTo(new[] { "  none" }));
+    }
+
+    [Test]
     public void Two_runs_print_the_same_to_the_byte()
     {
         string first = Bench("run", Proseware, Filter).Output, second = Bench("run", Proseware, Filter).Output;
