@@ -49,7 +49,7 @@ public sealed class EngineRegisters : RegisterBank
         ByteCount = Add("LENGTH", 0x0c, 4).Bits(31, 0, "BYTES", ReadWrite, summary: "At most 0x10000.");
         Source = Add("SOURCE", 0x10, 8).Bits(63, 0, "ADDRESS", ReadWrite, summary: "Guest address to read from.");
         Destination = Add("DESTINATION", 0x18, 8).Bits(63, 0, "ADDRESS", ReadWrite, summary: "Guest address to write to.");
-        Pattern = Add("PATTERN", 0x20, 4).Bits(7, 0, "BYTE", ReadWrite, summary: "What OP = Fill writes.");
+        Pattern = Add("PATTERN", 0x20, 4).Bits(7, 0, "BYTE", ReadWrite, summary: "The byte that OP = Fill writes, over and over; bits 31:8 read 0.");
         Result = Add("RESULT", 0x24, 4).Bits(31, 0, "SUM", ReadOnly, summary: "The sum of the bytes of the last transfer without ERROR.");
         Finished = Add("FINISHED", 0x28, 4).Bits(31, 0, "COUNT", ReadToClear, summary: "Transfers that ended since it was last read.");
         Delay = Add("DELAY", 0x2c, 4).Bits(31, 0, "NANOSECONDS", ReadWrite, summary: "Device time between GO and the transfer; 0 for none.");

@@ -157,7 +157,7 @@ public sealed record QemuCommandLine
         if (QmpSocket is not null)
         {
             yield return ["-chardev", "socket,id=qmp,path=" + Escape(Checked(QmpSocket))];
-            yield return ["-mon", "chardev=qmp,mode=control"];
+            yield return ["-qmp", "chardev:qmp"];
         }
 
         foreach (VfioUserDevice device in Devices)

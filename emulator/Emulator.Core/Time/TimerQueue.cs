@@ -21,9 +21,6 @@ public sealed class TimerQueue : IDeviceClock
     /// <summary>When the next timer falls due, or <see cref="Never"/>.</summary>
     public long NextDeadline { get; private set; } = Never;
 
-    /// <summary>Runs after each expiry, so that an owner can end the turn.</summary>
-    public Action? Expired { get; set; }
-
     public IDeviceTimer CreateTimer(Action expired)
     {
         var timer = new Timer(this, expired);
@@ -58,13 +55,6 @@ public sealed class TimerQueue : IDeviceClock
         return true;
     }
 
-    /// <summary>Cancels every timer: what a power-on reset does.</summary>
-    public void CancelAll()
-    {
-        foreach (Timer timer in _timers) timer.Deadline = Never;
-        NextDeadline = Never;
-    }
-
     private Timer Earliest()
     {
         Timer earliest = _timers[0];
@@ -84,7 +74,7 @@ public sealed class TimerQueue : IDeviceClock
 
     private sealed class Timer(TimerQueue queue, Action expired) : IDeviceTimer
     {
-        public long Deadline { get; set; } = Never;
+        public long Deadline { get; private set; } = Never;
 
         /// <summary>Orders equal deadlines: without it a timer that arms itself with no delay would keep its equals waiting.</summary>
         public long Arming { get; private set; }
@@ -110,7 +100,6 @@ public sealed class TimerQueue : IDeviceClock
             Deadline = Never;
             queue.FindNext();
             expired();
-            queue.Expired?.Invoke();
         }
     }
 }

@@ -66,6 +66,8 @@ public sealed class DeviceServer : IDisposable
     private readonly Time.IDeviceTimer _resumeListening;
     private readonly AdaptiveSpin _spin;
     private long _lastMessage;
+    private int _clientProcess;
+    private bool _saidInUse;
     private UnixListener? _listener;
     private ClientSession? _session;
     private RefusedClient? _refused;
@@ -273,6 +275,9 @@ public sealed class DeviceServer : IDisposable
                 BidFarewell();
                 if (_session is not null)
                 {
+                    // Once for each client that has the device: somebody who keeps trying must not fill the log.
+                    if (!_saidInUse) _options.Report($"{Name}: refused a client (process {peer.Pid}): process {_clientProcess} has the device");
+                    _saidInUse = true;
                     RefuseLater(stream);
                     continue;
                 }
@@ -285,6 +290,7 @@ public sealed class DeviceServer : IDisposable
                 stream.Dispose();
                 throw;
             }
+            (_clientProcess, _saidInUse) = (peer.Pid, false);
             _hasClient = true;
             Function.NoteClient(connected: true);
             _options.Report($"{Name}: client connected (process {peer.Pid})");

@@ -42,9 +42,10 @@ public sealed class ScratchEngineTests
 
     [TestCase(0u)]
     [TestCase(Queued)]
-    public void A_fill_writes_the_pattern_and_nothing_beside_it(uint queued)
+    public void A_fill_writes_the_patterns_low_byte_and_nothing_beside_it(uint queued)
     {
-        _host.Bar(0).Write32(Pattern, 0x5a);
+        _host.Bar(0).Write32(Pattern, 0xdead_be5a);
+        Assert.That(_host.Bar(0).Read32(Pattern), Is.EqualTo(0x5a), "the register has no more");
         Start(Fill | queued, source: ulong.MaxValue, destination: 0x1001, length: 3);
         _host.Settle();
         Assert.That(_host.Memory.Ram.Slice(0x1000, 5).ToArray(), Is.EqualTo(new byte[] { 0, 0x5a, 0x5a, 0x5a, 0 }));

@@ -133,23 +133,6 @@ public sealed class TimerQueueTests
         queue.SetNow(9);
         Assert.That(queue.Now, Is.EqualTo(10));
     }
-
-    [Test]
-    public void Cancelling_all_leaves_none_and_each_expiry_ends_a_turn()
-    {
-        var queue = new TimerQueue();
-        int turns = 0, expired = 0;
-        queue.Expired = () => turns++;
-        IDeviceTimer[] timers = [queue.CreateTimer(() => expired++), queue.CreateTimer(() => expired++)];
-        foreach (IDeviceTimer timer in timers) timer.Arm(1);
-        queue.SetNow(1);
-        queue.RunDue();
-        foreach (IDeviceTimer timer in timers) timer.Arm(1);
-        queue.CancelAll();
-        queue.SetNow(100);
-        queue.RunDue();
-        Assert.That((expired, turns, queue.NextDeadline, timers[0].IsArmed), Is.EqualTo((2, 2, TimerQueue.Never, false)));
-    }
 }
 
 [Category("Unit")]

@@ -43,6 +43,14 @@ public sealed class QemuCommandLineTests
     }
 
     [Test]
+    public void The_control_socket_is_asked_for_in_words_that_every_QEMU_takes_without_a_warning()
+    {
+        IReadOnlyList<string> arguments = Full.ToArguments();
+        Assert.That(arguments.Zip(arguments.Skip(1)), Does.Contain(("-chardev", "socket,id=qmp,path=/tmp/qmp")).And.Contain(("-qmp", "chardev:qmp")));
+        Assert.That(arguments, Does.Not.Contain("-mon"), "deprecated in QEMU 11.1");
+    }
+
+    [Test]
     public void A_guest_may_reboot()
     {
         Assert.That(Full.ToArguments(), Does.Not.Contain("-no-reboot"));

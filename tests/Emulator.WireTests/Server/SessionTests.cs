@@ -365,6 +365,8 @@ public sealed class SessionTests
             second.ExpectGone();
             first.ExpectSilenceSoFar();
         }
+        string said = $"refused a client (process {Environment.ProcessId}): process {Environment.ProcessId} has the device";
+        Assert.That(_device.Reports, Has.Exactly(1).EndsWith(said), "said once, however often somebody tries");
         first.Dispose();
         _device.AssertServesAsNew();
     }

@@ -54,8 +54,9 @@ int main(int argc, char **argv)
         ssize_t n = argc == 6 ? pwrite(fd, &value, width, (off_t)offset) : pread(fd, &value, width, (off_t)offset);
         if (n != (ssize_t)width) return fail(path);
     } else {
-        size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = offset % page;
-        volatile uint8_t *map = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(offset - skip));
+        // Whole pages are mapped, and a small BAR may begin anywhere in one.
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), place = start % page + offset, skip = place % page;
+        volatile uint8_t *map = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(place - skip));
         if (map == MAP_FAILED) return fail(path);
         volatile void *at = map + skip;
         if (argc == 6) {
