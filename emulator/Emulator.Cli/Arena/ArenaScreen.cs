@@ -23,14 +23,14 @@ internal static class ArenaScreen
             grid.Put(0, 0, $"The arena needs {NarrowestPanel} columns and {LowestScreen} rows.");
             return grid;
         }
-        int shown = Math.Min(Math.Min(beside, RoomFor(columns)), scenes.Count), width = columns / shown;
+        int shown = Math.Min(Math.Min(beside, RoomFor(columns)), scenes.Count), width = (columns + 1) / shown;
         int log = Math.Min(messages.Count, Math.Min(MostMessages, (rows - LowestScreen) / 3)), mapRows = rows - log - TextRows - 2, used = 0;
         for (int i = 0; i < shown; i++)
         {
             RobotScene scene = Scene(i);
             grid.Put(Column(i), 0, scene.Name, "1");
             grid.Put(Column(i) + scene.Name.Length + 2, 0, RobotText.Command(scene), "32");
-            used = Math.Max(used, ArenaMap.Draw(grid, Column(i), 1, i + 1 < shown ? width - 1 : columns - Column(i), mapRows, scene.World));
+            used = Math.Max(used, ArenaMap.Draw(grid, Column(i), 1, width - 1, mapRows, scene.World));
         }
         for (int i = 0; i < shown; i++) DescribeRobot(grid, Column(i), 1 + used, Scene(i));
         for (int i = 0; i < log; i++) grid.Put(0, rows - 1 - log + i, messages[messages.Count - log + i]);
