@@ -29,7 +29,7 @@ internal sealed class TerminalTraceWriter(TextWriter output, bool colour) : ITra
     // ECMA-48 SGR.
     private static string Code(TraceStyle style) => style switch
     {
-        TraceStyle.Time or TraceStyle.Field or TraceStyle.Repeat => "2",
+        TraceStyle.Time or TraceStyle.Field or TraceStyle.Code or TraceStyle.Repeat => "2",
         TraceStyle.Device => "36",
         TraceStyle.Read => "32",
         TraceStyle.Write => "33",

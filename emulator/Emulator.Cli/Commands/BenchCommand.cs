@@ -138,7 +138,7 @@ internal static class BenchCommand
         var run = new BenchRun(files, model, choice, (function, number) =>
         {
             first ??= function;
-            function.Observer = recorder?.Attach(number == 1 ? model.Name : $"{model.Name}-{number}", model.Name, function);
+            function.Observer = recorder?.AttachAt(number == 1 ? model.Name : $"{model.Name}-{number}", model.Name, function, startNs: 0);
         }, interruption.Token);
         bool stopped = Stoppable(run.Live);
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;

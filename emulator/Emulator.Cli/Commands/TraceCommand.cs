@@ -21,13 +21,18 @@ internal static class TraceCommand
             Description = "Only accesses to these registers, with * and ?: STATUS, SPP.*, CONFIG.BAR?, or a region: BAR1",
             HelpName = "PATTERNS",
         };
+        var function = new Option<string?>("--function")
+        {
+            Description = "Only accesses from these functions of a driver, with * and ?: PowerCallback, ProsewareRobot!*; for traces of `bench run`",
+            HelpName = "PATTERNS",
+        };
         var kind = new Option<string?>("--kind") { Description = "Only these kinds of events: " + string.Join(", ", TraceFilterParser.KindChoices), HelpName = "KINDS" };
         kind.CompletionSources.Add([.. TraceFilterParser.KindChoices]);
         var from = new Option<string?>("--from") { Description = "Only from this time on: 250us, 3ms, 1.5s since the start", HelpName = "TIME" };
         var to = new Option<string?>("--to") { Description = "Only up to this time", HelpName = "TIME" };
         var every = new Option<bool>("--every") { Description = "Show each of a polling driver's identical reads; text folds them into one line with a count" };
         Option<OutputFormat> format = CommonOptions.Format();
-        var command = new Command("show", "Show a recorded trace: every access, interrupt and transfer with its time and names.") { file, device, register, kind, from, to, every, format };
+        var command = new Command("show", "Show a recorded trace: every access, interrupt and transfer with its time and names.") { file, device, register, function, kind, from, to, every, format };
         command.SetAction(parsed => Show(
             parsed.InvocationConfiguration, parsed.GetRequiredValue(file), parsed.GetValue(format), parsed.GetValue(every),
             devices => new TraceFilter
@@ -36,6 +41,9 @@ internal static class TraceCommand
                 Registers = parsed.GetValue(register) is { } r
                     ? Checked("--register", TraceFilterParser.TryParseRegisters(r, devices, out IReadOnlyList<string> patterns), patterns)
                     : [],
+                Functions = parsed.GetValue(function) is { } c
+                    ? Checked("--function", TraceFilterParser.TryParseFunctions(c, devices, out IReadOnlyList<string> functions), functions)
+                    : [],
                 Kinds = parsed.GetValue(kind) is { } k ? Checked("--kind", TraceFilterParser.TryParseKinds(k, out TraceKinds kinds), kinds) : TraceKinds.All,
                 From = parsed.GetValue(from) is { } f ? Checked("--from", TraceFilterParser.TryParseTime(f, out long start), start) : long.MinValue,
                 To = parsed.GetValue(to) is { } t ? Checked("--to", TraceFilterParser.TryParseTime(t, out long end), end) : long.MaxValue,
@@ -43,6 +51,7 @@ internal static class TraceCommand
         return command.WithExamples(
             ("emulator trace show out/session.trace --register STATUS,CONTROL", "the handshake only"),
             ("emulator trace show out/session.trace --kind interrupt --from 1.5s", "interrupts after a second and a half"),
+            ("emulator trace show out/bench.trace --function DeviceControlCallback", "what one function of a driver did in `emulator bench run --trace`"),
             ("emulator trace show out/session.trace --format json | jq '.registers[]?.name'", "JSON lines, one an event"));
     }
 

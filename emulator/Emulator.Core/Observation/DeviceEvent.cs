@@ -29,7 +29,15 @@ public enum DeviceEventKind : byte
     DmaMap = 12,
     /// <summary>Guest memory was unmapped: offset is the address, value the size.</summary>
     DmaUnmap = 13,
+    /// <summary>Where the code stands whose access comes next: offset is the number <see cref="IDeviceObserver.OnCode"/> gave it, value its address.</summary>
+    Code = 14,
 }
+
+/// <summary>An instruction of a driver, where somebody interprets it and knows.</summary>
+/// <param name="Address">Where it stands.</param>
+/// <param name="Function">"GeneralRobot!RobotStart+0x42".</param>
+/// <param name="Instruction">"mov dword [rcx], eax".</param>
+public sealed record CodePlace(ulong Address, string Function, string Instruction);
 
 /// <summary>One event, of fixed size and without references: names are looked up later, elsewhere.</summary>
 /// <param name="Time">Device time, nanoseconds.</param>
@@ -50,4 +58,10 @@ public interface IDeviceObserver
 
     /// <summary>A remark in words, such as a guest error. Already rate-limited.</summary>
     void OnRemark(long time, string text);
+
+    /// <summary>What a number of <see cref="DeviceEventKind.Code"/> events means; told once, before the first of them.</summary>
+    /// <param name="number">0, 1, 2 ..</param>
+    void OnCode(int number, CodePlace place)
+    {
+    }
 }

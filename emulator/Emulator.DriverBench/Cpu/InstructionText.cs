@@ -18,11 +18,21 @@ internal sealed class InstructionText(AddressSpace memory, int bits, SymbolTable
         RipRelativeAddresses = false,
     };
 
-
     private Formatter? _formatter;
 
+    /// <summary>The instruction with its bytes, or why there is none.</summary>
     public string At(ulong address)
     {
+        string text = Decode(address, out string bytes);
+        return bytes.Length == 0 ? text : $"{text} ({bytes})";
+    }
+
+    /// <summary>The instruction, or why there is none.</summary>
+    public string TextAt(ulong address) => Decode(address, out _);
+
+    private string Decode(ulong address, out string hex)
+    {
+        hex = "";
         var bytes = new byte[LongestInstruction];
         int count = 0;
         while (count < bytes.Length && memory.TryPeek(address + (uint)count, bytes.AsSpan(count, 1))) count++;
@@ -30,8 +40,8 @@ internal sealed class InstructionText(AddressSpace memory, int bits, SymbolTable
         var decoder = Iced.Intel.Decoder.Create(bits, new ByteArrayCodeReader(bytes, 0, count), address);
         decoder.Decode(out Instruction instruction);
         int length = instruction.IsInvalid ? Math.Min(count, 8) : instruction.Length;
-        string hex = BitConverter.ToString(bytes, 0, length).Replace('-', ' ').ToLowerInvariant();
-        return instruction.IsInvalid ? $"no instruction ({hex})" : $"{Format(instruction)} ({hex})";
+        hex = BitConverter.ToString(bytes, 0, length).Replace('-', ' ').ToLowerInvariant();
+        return instruction.IsInvalid ? "no instruction" : Format(instruction);
     }
 
     public bool TryGetSymbol(in Instruction instruction, int operand, int instructionOperand, ulong address, int addressSize, out SymbolResult symbol)

@@ -160,6 +160,9 @@ public sealed class Interpreter
     /// <summary>The instruction at an address with its bytes, or why there is none: "mov eax, [rcx+8] (8b 41 08)".</summary>
     public string InstructionAt(ulong address) => _text.Value.At(address);
 
+    /// <summary>The same without the bytes: "mov eax, [rcx+8]".</summary>
+    public string InstructionTextAt(ulong address) => _text.Value.TextAt(address);
+
     /// <summary>The function an address lies in: "GeneralRobot!GrDispatchPnp+0x1c".</summary>
     public string FunctionAt(ulong address) => Symbols.Describe(address);
 

@@ -69,6 +69,7 @@ public sealed class BenchMachine
         Framework = new KmdfFramework(this, loader, framework);
         var source = new NtSource(this);
         Viewer = new NtViewer(source, Layout.Objects, source, DriverObjects());
+        Space.CodeChanged += () => CodeGeneration++;
         cancellation.Register(Cpu.RequestAttention);
     }
 
@@ -129,6 +130,9 @@ public sealed class BenchMachine
     internal PciBusDriver Bus { get; }
     internal NodeTree Nodes { get; }
     internal ModuleList Modules { get; }
+
+    /// <summary>Counts how often other code came to stand somewhere.</summary>
+    internal int CodeGeneration { get; private set; }
 
     /// <summary>The address of a function of NT, as a debugger shows it: "IopInvalidDeviceRequest". Null when the bench lacks it.</summary>
     public ulong? AddressOf(string ntFunction) => _services.Find(ntFunction);

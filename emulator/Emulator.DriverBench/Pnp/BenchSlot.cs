@@ -21,6 +21,7 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     private const ulong MessageAddress = 0xFEE0_0000;
     private readonly BenchMachine _machine;
     private readonly DmaMemory _memory;
+    private readonly CodeTracing _code;
     private bool _messagesEnabled;
     private bool _lineAsserted;
     private readonly HashSet<ulong> _refused = [];
@@ -29,6 +30,7 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     {
         (_machine, Index) = (machine, index);
         _memory = new DmaMemory(machine.Ram, machine.Mail, RefuseDma);
+        _code = new CodeTracing(machine);
     }
 
     public int Index { get; }
@@ -148,6 +150,7 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
             _machine.Faults.Add($"{Function.Identity} is gone, at access {Accesses}");
             Pull();
         }
+        if (IsPresent && Function.Observer is { } observer) _code.BeforeAccess(observer);
         return IsPresent;
     }
 

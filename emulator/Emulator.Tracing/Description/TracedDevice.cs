@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Emulator.Observation;
 using Emulator.Pci;
@@ -32,6 +33,7 @@ public sealed class TracedDevice
     /// <summary>The most pieces one access has: eight bytes, each another register.</summary>
     public const int MaxPieces = 8;
 
+    private readonly ConcurrentDictionary<int, CodePlace> _code = new();
     private readonly Window[][] _windows = new Window[PciRegion.Count][];
     private readonly Dictionary<FieldDescription, Dictionary<ulong, string>> _valueNames = new(ReferenceEqualityComparer.Instance);
 
@@ -53,6 +55,16 @@ public sealed class TracedDevice
     public string Name => Description.Name;
 
     public DeviceDescription Description { get; }
+
+    /// <summary>The instructions that are known to access it; for a live view, those so far.</summary>
+    public IEnumerable<CodePlace> CodePlaces => _code.OrderBy(c => c.Key).Select(c => c.Value);
+
+    /// <summary>Makes known what a number in <see cref="DeviceEventKind.Code"/> events means. Any thread.</summary>
+    public void AddCode(int number, CodePlace place) => _code[number] = place;
+
+    internal int CodeCount => _code.Count;
+
+    internal CodePlace? FindCode(ulong number) => number < int.MaxValue && _code.TryGetValue((int)number, out CodePlace? place) ? place : null;
 
     /// <summary>A device of its own, for a trace that never was a file.</summary>
     public static TracedDevice Of(string name, string model, PciFunction function) => new(0, DeviceDescription.Of(name, model, function));
@@ -161,4 +173,27 @@ public sealed class TracedDevice
 /// <param name="Time">Nanoseconds since the recording began.</param>
 /// <param name="Event">What happened; of a remark only the device time counts.</param>
 /// <param name="Remark">The words of a remark; null for events.</param>
-public readonly record struct TraceEntry(TracedDevice Device, long Time, DeviceEvent Event, string? Remark);
+/// <param name="Code">The instruction that made an access, where it is known.</param>
+public readonly record struct TraceEntry(TracedDevice Device, long Time, DeviceEvent Event, string? Remark, CodePlace? Code = null);
+
+/// <summary>Makes entries of one device's events in their order, and joins accesses with the instructions that made them.</summary>
+public struct TraceEntryMaker(TracedDevice device)
+{
+    private CodePlace? _place;
+
+    /// <summary>An entry for an event. False for a <see cref="DeviceEventKind.Code"/> event, which belongs to the access that follows.</summary>
+    public bool TryMake(in DeviceEvent deviceEvent, out TraceEntry entry)
+    {
+        entry = default;
+        if (deviceEvent.Kind == DeviceEventKind.Code)
+        {
+            _place = device.FindCode(deviceEvent.Offset);
+            return false;
+        }
+        // A read is traced behind its effects: they may lie between it and its instruction.
+        bool isAccess = deviceEvent.Kind is DeviceEventKind.Read or DeviceEventKind.Write;
+        entry = new TraceEntry(device, device.ToTraceTime(deviceEvent.Time), deviceEvent, null, isAccess ? _place : null);
+        if (isAccess) _place = null;
+        return true;
+    }
+}

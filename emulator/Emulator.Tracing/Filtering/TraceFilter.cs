@@ -43,6 +43,12 @@ public sealed class TraceFilter
     /// </summary>
     public IReadOnlyList<string> Registers { get; init; } = [];
 
+    /// <summary>
+    /// Patterns of functions with * and ?, whatever the case: "RobotIsr", "GeneralRobot!*". With any, only accesses known to come from one of
+    /// them match. Empty for all.
+    /// </summary>
+    public IReadOnlyList<string> Functions { get; init; } = [];
+
     /// <summary>Nanoseconds since the recording began, inclusive.</summary>
     public long From { get; init; } = long.MinValue;
 
@@ -74,7 +80,8 @@ public sealed class TraceFilter
         => entry.Time >= From && entry.Time <= To
             && (Kinds == TraceKinds.All || (Kinds & KindOf(entry)) != 0)
             && (Devices.Count == 0 || Devices.Contains(entry.Device.Name))
-            && (Registers.Count == 0 || TouchesRegister(entry));
+            && (Registers.Count == 0 || TouchesRegister(entry))
+            && (Functions.Count == 0 || (entry.Code is { } code && Functions.Any(pattern => Names(pattern, code))));
 
     private bool TouchesRegister(in TraceEntry entry)
     {
@@ -101,6 +108,19 @@ public sealed class TraceFilter
 
     internal static bool Names(string pattern, BankDescription bank, RegisterDescription register)
         => Glob(pattern, register.Name) || Glob(pattern, $"{bank.Name}.{register.Name}");
+
+    internal static bool Names(string pattern, CodePlace code)
+    {
+        string function = FunctionOf(code);
+        return Glob(pattern, function) || Glob(pattern, function[(function.IndexOf('!', StringComparison.Ordinal) + 1)..]);
+    }
+
+    /// <summary>"GeneralRobot!RobotStart", without the offset.</summary>
+    internal static string FunctionOf(CodePlace code)
+    {
+        int offset = code.Function.LastIndexOf("+0x", StringComparison.Ordinal);
+        return offset < 0 ? code.Function : code.Function[..offset];
+    }
 
     internal static bool Glob(string pattern, string name) => FileSystemName.MatchesSimpleExpression(pattern, name, ignoreCase: true);
 }

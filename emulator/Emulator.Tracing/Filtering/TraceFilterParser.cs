@@ -1,4 +1,5 @@
 using System.Globalization;
+using Emulator.Observation;
 
 namespace Emulator.Tracing;
 
@@ -57,6 +58,22 @@ public static class TraceFilterParser
             if (!devices.Any(d => Matches(d, word))) return $"no register is called '{TraceText.WithoutControls(word)}'; {RegisterChoices(devices, word)}";
         }
         return words.Length == 0 ? $"no register; {RegisterChoices(devices, "")}" : null;
+    }
+
+    /// <summary>Patterns of functions, separated by commas; each must match a function that accesses some device.</summary>
+    /// <returns>Null, or what is wrong.</returns>
+    public static string? TryParseFunctions(string text, IReadOnlyList<TracedDevice> devices, out IReadOnlyList<string> patterns)
+    {
+        string[] words = Words(text);
+        patterns = words;
+        CodePlace[] places = [.. devices.SelectMany(d => d.CodePlaces)];
+        if (places.Length == 0) return "the trace does not say which functions made its accesses; only those of `emulator bench run` do";
+        string choices = $"choose from {Choices(places.Select(TraceFilter.FunctionOf).Distinct().Order())}; * and ? stand for any letters";
+        foreach (string word in words)
+        {
+            if (!places.Any(p => TraceFilter.Names(word, p))) return $"no function '{TraceText.WithoutControls(word)}' made an access; {choices}";
+        }
+        return words.Length == 0 ? $"no function; {choices}" : null;
     }
 
     /// <summary>A time since the recording began: "250us", "3ms", "1.5s", "800ns"; microseconds without a unit, as the text shows them.</summary>

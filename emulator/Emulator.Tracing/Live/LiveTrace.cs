@@ -122,6 +122,8 @@ public sealed class LiveTrace : IDisposable
     {
         private readonly EventRing _ring = new(capacity, halfFull: null);
         private readonly ConcurrentQueue<Remark> _remarks = new();
+        private TraceEntryMaker _maker = new(device);
+        private DeviceEvent _code;
         private long _dropped, _said, _left;
         private bool _isRemark;
 
@@ -132,8 +134,19 @@ public sealed class LiveTrace : IDisposable
         // Device thread; so the count has one writer.
         public void OnEvent(in DeviceEvent deviceEvent)
         {
-            if (!_ring.TryAppend(deviceEvent)) Volatile.Write(ref _dropped, _dropped + 1);
+            if (deviceEvent.Kind == DeviceEventKind.Code)
+            {
+                // It goes with its access, or not at all.
+                _code = deviceEvent;
+                return;
+            }
+            bool withCode = _code.Kind == DeviceEventKind.Code && (deviceEvent.Kind is DeviceEventKind.Read or DeviceEventKind.Write);
+            bool done = (!withCode || (_ring.HasRoom(2) && _ring.TryAppend(_code))) && _ring.TryAppend(deviceEvent);
+            if (withCode) _code = default;
+            if (!done) Volatile.Write(ref _dropped, _dropped + 1);
         }
+
+        public void OnCode(int number, CodePlace place) => device.AddCode(number, place);
 
         public void OnRemark(long time, string text)
         {
@@ -157,9 +170,7 @@ public sealed class LiveTrace : IDisposable
             }
             else
             {
-                entry = new TraceEntry(device, NextTime, _ring.Peek(1)[0].ToEvent(), null);
-                _ring.Take(1);
-                _left--;
+                _maker.TryMake(TakeRecord(), out entry);
             }
             FindNext();
             return entry;
@@ -172,8 +183,17 @@ public sealed class LiveTrace : IDisposable
             return since;
         }
 
+        private DeviceEvent TakeRecord()
+        {
+            DeviceEvent record = _ring.Peek(1)[0].ToEvent();
+            _ring.Take(1);
+            _left--;
+            return record;
+        }
+
         private void FindNext()
         {
+            while (_left > 0 && _ring.Peek(1)[0].ToEvent().Kind == DeviceEventKind.Code) _maker.TryMake(TakeRecord(), out _);
             _isRemark = _remarks.TryPeek(out Remark remark) && remark.Before <= _ring.Tail;
             HasNext = _isRemark || _left > 0;
             if (HasNext) NextTime = device.ToTraceTime(_isRemark ? remark.Time : _ring.Peek(1)[0].ToEvent().Time);

@@ -26,6 +26,11 @@ public sealed class ObserverTee : IDeviceObserver
         foreach (IDeviceObserver observer in _observers) observer.OnEvent(deviceEvent);
     }
 
+    public void OnCode(int number, CodePlace place)
+    {
+        foreach (IDeviceObserver observer in _observers) observer.OnCode(number, place);
+    }
+
     public void OnRemark(long time, string text)
     {
         foreach (IDeviceObserver observer in _observers) observer.OnRemark(time, text);

@@ -133,6 +133,9 @@ public sealed class TraceReader : IDisposable
                 case TraceFormat.Device when whole:
                     AddDevice(at, device, payload, present);
                     break;
+                case TraceFormat.Code when whole:
+                    AddCode(at, Find(at, device).Device, payload, present);
+                    break;
                 case TraceFormat.Records when present >= TraceRecord.Bytes:
                     Find(at, device).Records.Add(new Block(payload, present / TraceRecord.Bytes));
                     break;
@@ -151,6 +154,7 @@ public sealed class TraceReader : IDisposable
         {
             TraceFormat.Device => (2u, (uint)TraceFormat.MaxDeviceBytes),
             TraceFormat.Records => ((uint)TraceRecord.Bytes, (uint)TraceFormat.MaxRecordsBytes),
+            TraceFormat.Code => ((uint)TraceFormat.CodeHeaderBytes, (uint)TraceFormat.MaxCodeBytes),
             TraceFormat.Remark => ((uint)TraceFormat.RemarkHeaderBytes, (uint)TraceFormat.MaxRemarkBytes),
             TraceFormat.End => (0u, 0u),
             _ => (0u, (uint)int.MaxValue),
@@ -173,6 +177,19 @@ public sealed class TraceReader : IDisposable
         if (DescriptionJson.TryRead(json, out DeviceDescription description) is { } problem)
             throw Damaged(at, $"the description of device {id} {problem.ReplaceLineEndings(" ")}");
         _devices.Add(new DeviceIndex(new TracedDevice(id, description)));
+    }
+
+    private void AddCode(long at, TracedDevice device, long payload, int length)
+    {
+        Span<byte> bytes = stackalloc byte[length];
+        if (ReadAt(payload, bytes) < length) throw Damaged(at, "the file shrank while it was read");
+        int number = BinaryPrimitives.ReadInt32LittleEndian(bytes[8..]);
+        int function = BinaryPrimitives.ReadUInt16LittleEndian(bytes[12..]), instruction = BinaryPrimitives.ReadUInt16LittleEndian(bytes[14..]);
+        if (number != device.CodeCount || number >= TraceFormat.MaxCodePlaces) throw Damaged(at, $"instruction {number} of device {device.Id} is out of order");
+        if (TraceFormat.CodeHeaderBytes + function + instruction != length) throw Damaged(at, $"instruction {number} of device {device.Id} has names of another length");
+        Span<byte> text = bytes[TraceFormat.CodeHeaderBytes..];
+        device.AddCode(number, new CodePlace(
+            BinaryPrimitives.ReadUInt64LittleEndian(bytes), Encoding.UTF8.GetString(text[..function]), Encoding.UTF8.GetString(text[function..])));
     }
 
     private DeviceIndex Find(long at, int id)
@@ -206,10 +223,12 @@ public sealed class TraceReader : IDisposable
         private int _blocks, _at, _count, _remarks;
         private long _taken, _remarkBefore = long.MaxValue, _remarkTime;
         private string _remarkText = "";
+        private TraceEntryMaker _maker;
 
         public Cursor(TraceReader reader, DeviceIndex index)
         {
             (_reader, _index) = (reader, index);
+            _maker = new TraceEntryMaker(index.Device);
             NextRemark();
             MoveNext();
         }
@@ -219,22 +238,24 @@ public sealed class TraceReader : IDisposable
 
         public void MoveNext()
         {
-            bool hasRecord = _at < _count || NextBlock(), hasRemark = _remarks <= _index.Remarks.Count;
-            HasCurrent = hasRecord || hasRemark;
-            if (hasRemark && (!hasRecord || _remarkBefore <= _taken))
+            while (true)
             {
-                Current = Entry(new DeviceEvent(_remarkTime, 0, 0, Ok: true, 0, 0, 0), _remarkText);
-                NextRemark();
-            }
-            else if (hasRecord)
-            {
-                Current = Entry(MemoryMarshal.Read<TraceRecord>(_block.AsSpan(_at++ * TraceRecord.Bytes)).ToEvent(), null);
+                bool hasRecord = _at < _count || NextBlock(), hasRemark = _remarks <= _index.Remarks.Count;
+                HasCurrent = hasRecord || hasRemark;
+                if (!HasCurrent) return;
+                if (hasRemark && (!hasRecord || _remarkBefore <= _taken))
+                {
+                    long time = _index.Device.ToTraceTime(_remarkTime);
+                    Current = new TraceEntry(_index.Device, time, new DeviceEvent(_remarkTime, 0, 0, Ok: true, 0, 0, 0), _remarkText);
+                    NextRemark();
+                    return;
+                }
                 _taken++;
+                if (!_maker.TryMake(MemoryMarshal.Read<TraceRecord>(_block.AsSpan(_at++ * TraceRecord.Bytes)).ToEvent(), out TraceEntry entry)) continue;
+                Current = entry;
+                return;
             }
         }
-
-        private TraceEntry Entry(in DeviceEvent deviceEvent, string? remark)
-            => new(_index.Device, _index.Device.ToTraceTime(deviceEvent.Time), deviceEvent, remark);
 
         private bool NextBlock()
         {

@@ -24,6 +24,9 @@ internal sealed class EventRing(int capacity, Action? halfFull)
     /// <summary>Records ever taken.</summary>
     public long Tail => Volatile.Read(ref _at.Tail);
 
+    /// <summary>Whether so many records would fit. Device thread.</summary>
+    public bool HasRoom(int records) => Capacity - (_at.Head - Tail) >= records;
+
     /// <summary>Appends a record. Device thread.</summary>
     /// <returns>False when the ring is full; nothing was stored.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

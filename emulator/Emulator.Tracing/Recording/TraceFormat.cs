@@ -1,19 +1,23 @@
 using System.Buffers.Binary;
+using System.Text;
 
 namespace Emulator.Tracing;
 
 /// <summary>The numbers of the trace file format. trace-format.md is the description; change both together.</summary>
 internal static class TraceFormat
 {
-    public const ushort Major = 1, Minor = 0;
-    public const int PreambleBytes = 24, ChunkHeaderBytes = 16, RemarkHeaderBytes = 16;
+    public const ushort Major = 1, Minor = 1;
+    public const int PreambleBytes = 24, ChunkHeaderBytes = 16, RemarkHeaderBytes = 16, CodeHeaderBytes = 16;
 
     /// <summary>Limits a reader may rely on, so that no length in a file makes it ask for much memory.</summary>
     public const int MaxDevices = 256, MaxRecordsBytes = 64 * 1024, MaxRemarkBytes = RemarkHeaderBytes + MaxRemarkText, MaxDeviceBytes = 16 << 20;
 
+    public const int MaxCodePlaces = 64 * 1024, MaxCodeText = 512, MaxCodeBytes = CodeHeaderBytes + (2 * MaxCodeText);
+
     public const int MaxRemarkText = 8 * 1024, MaxRecordsPerChunk = MaxRecordsBytes / TraceRecord.Bytes;
 
     public const uint Device = 'D' | ('E' << 8) | ('V' << 16) | ((uint)'I' << 24);
+    public const uint Code = 'C' | ('O' << 8) | ('D' << 16) | ((uint)'E' << 24);
     public const uint Records = 'R' | ('E' << 8) | ('C' << 16) | ((uint)'S' << 24);
     public const uint Remark = 'R' | ('M' << 8) | ('R' << 16) | ((uint)'K' << 24);
     public const uint End = 'E' | ('N' << 8) | ('D' << 16) | ((uint)' ' << 24);
@@ -28,6 +32,13 @@ internal static class TraceFormat
         BinaryPrimitives.WriteUInt16LittleEndian(preamble[8..], Major);
         BinaryPrimitives.WriteUInt16LittleEndian(preamble[10..], Minor);
         BinaryPrimitives.WriteInt64LittleEndian(preamble[16..], startedUnixNs);
+    }
+
+    /// <summary>As many bytes of a name as a file holds.</summary>
+    public static byte[] CodeText(string text)
+    {
+        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        return bytes.Length <= MaxCodeText ? bytes : bytes[..MaxCodeText];
     }
 
     public static void WriteChunkHeader(Span<byte> header, uint type, int payloadBytes, int device)

@@ -61,8 +61,13 @@ public sealed class TraceRecorder : IDisposable
     /// is right for a function just created. It puts the events of different devices in order.</param>
     /// <exception cref="ArgumentException">The name is taken, or there are 256 devices already.</exception>
     public IDeviceObserver Attach(string deviceName, string model, PciFunction function, long? deviceTimeZero = null)
+        => AttachAt(deviceName, model, function, TraceClock.Nanoseconds(_started, deviceTimeZero ?? Stopwatch.GetTimestamp()));
+
+    /// <summary>Begins to record a device whose clock is not this machine's: one that a test or the driver bench moves.</summary>
+    /// <param name="startNs">Where in the recording its time 0 lies, in nanoseconds.</param>
+    /// <inheritdoc cref="Attach"/>
+    public IDeviceObserver AttachAt(string deviceName, string model, PciFunction function, long startNs)
     {
-        long startNs = TraceClock.Nanoseconds(_started, deviceTimeZero ?? Stopwatch.GetTimestamp());
         byte[] description = DescriptionJson.Write(DeviceDescription.Of(deviceName, model, function, startNs));
         if (description.Length > TraceFormat.MaxDeviceBytes)
             throw new ArgumentException($"The description of '{deviceName}' exceeds the {TraceFormat.MaxDeviceBytes} bytes a trace holds.", nameof(function));
@@ -170,6 +175,7 @@ public sealed class TraceRecorder : IDisposable
             WriteChunkHeader(TraceFormat.Device, description.Length, device.Id);
             _file.Write(description);
         }
+        while (device.Codes.TryDequeue(out CodeName code)) Write(device, code);
         while (device.Remarks.TryDequeue(out Remark remark)) Write(device, remark);
         // What arrives meanwhile waits for its next round, so that one busy device does not keep the others from the file.
         for (long left = device.Ring.Head - device.Ring.Tail; left > 0;)
@@ -195,6 +201,20 @@ public sealed class TraceRecorder : IDisposable
         _file.Write(text, 0, length);
     }
 
+    private void Write(RecordedDevice device, in CodeName code)
+    {
+        byte[] function = TraceFormat.CodeText(code.Place.Function), instruction = TraceFormat.CodeText(code.Place.Instruction);
+        Span<byte> header = stackalloc byte[TraceFormat.CodeHeaderBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(header, code.Place.Address);
+        BinaryPrimitives.WriteInt32LittleEndian(header[8..], code.Number);
+        BinaryPrimitives.WriteUInt16LittleEndian(header[12..], (ushort)function.Length);
+        BinaryPrimitives.WriteUInt16LittleEndian(header[14..], (ushort)instruction.Length);
+        WriteChunkHeader(TraceFormat.Code, header.Length + function.Length + instruction.Length, device.Id);
+        _file.Write(header);
+        _file.Write(function);
+        _file.Write(instruction);
+    }
+
     private void WritePreamble()
     {
         Span<byte> preamble = stackalloc byte[TraceFormat.PreambleBytes];
@@ -212,6 +232,8 @@ public sealed class TraceRecorder : IDisposable
     /// <param name="Before">Records of the device that came before it: its place among them.</param>
     private readonly record struct Remark(long Time, long Before, string Text);
 
+    private readonly record struct CodeName(int Number, CodePlace Place);
+
     private sealed class RecordedDevice : IDeviceObserver
     {
         private readonly TraceRecorder _recorder;
@@ -227,6 +249,7 @@ public sealed class TraceRecorder : IDisposable
         public string Name { get; }
         public EventRing Ring { get; }
         public ConcurrentQueue<Remark> Remarks { get; } = new();
+        public ConcurrentQueue<CodeName> Codes { get; } = new();
 
         public void OnEvent(in DeviceEvent deviceEvent)
         {
@@ -236,6 +259,11 @@ public sealed class TraceRecorder : IDisposable
         public void OnRemark(long time, string text)
         {
             if (!_recorder._stopped) Remarks.Enqueue(new Remark(time, Ring.Head, text));
+        }
+
+        public void OnCode(int number, CodePlace place)
+        {
+            if (!_recorder._stopped) Codes.Enqueue(new CodeName(number, place));
         }
 
         // The description, once: the writer has no more use for it then.

@@ -23,6 +23,8 @@ public enum TraceStyle : byte
     Target,
     Value,
     Field,
+    /// <summary>The driver's function and instruction behind an access.</summary>
+    Code,
     /// <summary>Text about the guest's mistakes, refused accesses, events not shown.</summary>
     Warning,
     /// <summary>How often a line repeated.</summary>

@@ -39,6 +39,14 @@ public sealed class JsonTraceRenderer(Stream stream, bool fold = false) : TraceR
         {
             WriteEvent(entry.Device, entry.Event);
         }
+        if (entry.Code is { } code)
+        {
+            Json.WriteStartObject("code");
+            Json.WriteString("address", EventNames.Hex(code.Address, 0));
+            Json.WriteString("function", code.Function);
+            Json.WriteString("instruction", code.Instruction);
+            Json.WriteEndObject();
+        }
         if (count > 1) Json.WriteNumber("count", count);
         EndLine();
     }

@@ -7,7 +7,7 @@ namespace Emulator.Tracing;
 
 /// <summary>
 /// One aligned line an event: time in microseconds, device, what happened, where, the value, and the fields of registers:
-/// those a read shows, or those a write can change.
+/// those a read shows, or those a write can change; at the end, where it is known, the driver's function and instruction.
 /// </summary>
 /// <param name="fold">Whether identical consecutive reads become one line that ends in "x 120".</param>
 /// <param name="devices">Devices known beforehand: their column is as wide as the longest name from the first line on.</param>
@@ -33,6 +33,11 @@ public sealed class TextTraceRenderer(ITraceTextWriter writer, bool fold = true,
         else
         {
             WriteEvent(entry.Device, entry.Event);
+        }
+        if (entry.Code is { } code)
+        {
+            Put(TraceStyle.Code, TraceText.WithoutControls(code.Function));
+            Put(TraceStyle.Code, TraceText.WithoutControls(code.Instruction));
         }
         if (count > 1) Put(TraceStyle.Repeat, Text($"x {count}"));
         EndLine();

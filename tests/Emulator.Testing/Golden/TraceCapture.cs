@@ -19,8 +19,9 @@ public sealed class TraceCapture : IDeviceObserver
 {
     private readonly TracedDevice _device;
     private readonly List<TraceEntry> _entries = [];
+    private TraceEntryMaker _maker;
 
-    private TraceCapture(TracedDevice device) => _device = device;
+    private TraceCapture(TracedDevice device) => (_device, _maker) = (device, new TraceEntryMaker(device));
 
     /// <summary>What happened, in order.</summary>
     public IReadOnlyList<TraceEntry> Entries => _entries;
@@ -44,7 +45,11 @@ public sealed class TraceCapture : IDeviceObserver
     public void Clear() => _entries.Clear();
 
     public void OnEvent(in DeviceEvent deviceEvent)
-        => _entries.Add(new TraceEntry(_device, _device.ToTraceTime(deviceEvent.Time), deviceEvent, null));
+    {
+        if (_maker.TryMake(deviceEvent, out TraceEntry entry)) _entries.Add(entry);
+    }
+
+    public void OnCode(int number, CodePlace place) => _device.AddCode(number, place);
 
     public void OnRemark(long time, string text)
         => _entries.Add(new TraceEntry(_device, _device.ToTraceTime(time), new DeviceEvent(time, 0, 0, Ok: true, 0, 0, 0), text));
