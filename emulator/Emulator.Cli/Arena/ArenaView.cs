@@ -47,8 +47,9 @@ internal sealed class ArenaView : IDisposable
         if (format != OutputFormat.Text) throw new UserError("--arena is for people; leave out --format");
     }
 
-    /// <summary>The messages to keep while the arena has the terminal, or null where standard output is none.</summary>
-    public static MessageLog? LogForTerminal() => Console.IsOutputRedirected ? null : new MessageLog();
+    /// <summary>The messages to keep while the arena has the terminal, or null where standard output is none that has a screen.</summary>
+    public static MessageLog? LogForTerminal()
+        => Console.IsOutputRedirected || Environment.GetEnvironmentVariable("TERM") == "dumb" ? null : new MessageLog();
 
     public void Dispose()
     {

@@ -28,7 +28,7 @@ internal static class CommandLine
             CompletionCommand.Create(),
         };
         return root.WithExamples(
-            ("make run", "boot a guest whose own driver prints through our parallel port"),
+            ("make run", "boot a guest that prints through our parallel port and drives our robots"),
             ("emulator run qemu-config/labs/parallel-port.jsonc --live", "serve a lab, watch every access by name"),
             ("emulator regs parallel-port --format md", "the datasheet of a model"));
     }

@@ -1,7 +1,11 @@
 using DeviceModels.Robot;
+using DeviceModels.Robot.Contoso;
 using DeviceModels.Robot.Firmware;
+using DeviceModels.Robot.Proseware;
 using DeviceModels.Robot.World;
 using Emulator.Cli.Arena;
+using Emulator.Pci;
+using Emulator.Testing;
 
 namespace Emulator.Tests.Cli;
 
@@ -132,9 +136,12 @@ public sealed class ArenaTests
     }
 
     [Test]
-    public void Looking_again_allocates_nothing()
+    public void Looking_again_allocates_nothing([Values] RobotTool tool)
     {
-        var robot = new FixedRobot(Drawing(), default);
+        var host = new FakePciHost();
+        PciFunction function = tool == RobotTool.Pen ? new ProsewareRobot(host.Slot) : new ContosoRobot(host.Slot);
+        host.Plug(function);
+        var robot = (IToyRobot)function;
         var scene = new RobotScene("r", robot);
         scene.Take(robot);
         long before = GC.GetAllocatedBytesForCurrentThread();
