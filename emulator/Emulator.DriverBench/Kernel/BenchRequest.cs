@@ -7,6 +7,7 @@ public sealed class BenchRequest
     private readonly int _outputLength;
     private readonly Action<BenchRequest>? _ended;
     private readonly List<ulong> _visited = [];
+    private readonly List<ulong> _nextPower = [];
     private ulong _pending;
 
     internal BenchRequest(BenchMachine machine, ulong address, int stackCount, int outputLength, Action<BenchRequest>? ended)
@@ -30,6 +31,12 @@ public sealed class BenchRequest
     /// <summary>The device objects it was sent to, topmost first.</summary>
     public IReadOnlyList<ulong> Visited => _visited;
 
+    /// <summary>
+    /// A power request: the device objects whose driver has called PoStartNextPowerIrp for it, in that order. NT before 6.0 gives a device its
+    /// next power request only then.
+    /// </summary>
+    public IReadOnlyList<ulong> NextPowerStarted => _nextPower;
+
     internal ulong Buffer { get; set; }
 
     /// <summary>Cancels it. False when it has no cancel routine now, or has ended.</summary>
@@ -42,6 +49,8 @@ public sealed class BenchRequest
     internal void NotePending(int location) => _pending |= 1ul << (location & 63);
     internal void ForgetPending(int location) => _pending &= ~(1ul << (location & 63));
     internal bool WasPending(int location) => (_pending >> (location & 63) & 1) != 0;
+
+    internal void NoteNextPower(ulong device) => _nextPower.Add(device);
 
     internal HashSet<ulong> Drivers { get; } = [];
 

@@ -37,7 +37,7 @@ internal sealed partial class IoServices(BenchMachine machine)
         nt.Add("IofCompleteRequest", "pb", Irql.Dispatch, a => Complete(a[0]), CallConvention.FastCall);
         nt.Add("IoInvalidateDeviceState", "p", Irql.Dispatch, a => InvalidateState(a[0]));
         nt.Add("PoCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]));
-        nt.Add("PoStartNextPowerIrp", "p", Irql.Dispatch, _ => 0);
+        nt.Add("PoStartNextPowerIrp", "p", Irql.Dispatch, a => StartNextPower(a[0]));
         nt.Add("PoSetPowerState", "puu", Irql.Dispatch, a => SetPowerState(a[0], (uint)a[2]));
         nt.Add("PoRequestPowerIrp", "pbuppp", Irql.Dispatch, a => RequestPower(a[0], (byte)a[1], (uint)a[2], a[3], a[4], a[5]),
             exhausted: NtStatus.InsufficientResources);

@@ -40,6 +40,26 @@ internal sealed class StackMannersTests(Machine architecture)
         bench.End();
     }
 
+    // Parameters: SYSTEM_POWER_STATE or DEVICE_POWER_STATE, and which of the two.
+    [TestCase(Irp.SetPower, 0u, 4u)]
+    [TestCase(Irp.SetPower, 0u, 1u)]
+    [TestCase(Irp.SetPower, 1u, 4u)]
+    [TestCase(Irp.SetPower, 1u, 1u)]
+    [TestCase(QueryPower, 0u, 4u)]
+    [TestCase(QueryPower, 1u, 4u)]
+    public void Each_driver_lets_nt_5_2_send_the_next_power_request_once(byte minor, uint type, uint state)
+    {
+        RobotBench bench = Started(InterruptGrant.Messages);
+        for (int i = 0; i < 2; i++)
+        {
+            BenchRequest request = bench.Node.Send(Irp.Power, minor, 0, type, state);
+            Assert.That(request.Wait(), Is.True);
+            Assert.That(request.Status, Is.EqualTo(NtStatus.Success));
+            Assert.That(request.NextPowerStarted, Is.EqualTo(bench.Node.Stack.Take(2).Select(l => l.Device)));
+        }
+        bench.End();
+    }
+
     [Test]
     public void A_stop_is_refused_while_a_program_runs_and_the_bus_hears_nothing_of_it()
     {
