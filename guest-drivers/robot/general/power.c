@@ -34,7 +34,7 @@ void RobotResume(PROBOT_EXTENSION Extension)
     InitializeListHead(&ended);
     KeAcquireSpinLock(&Extension->Lock, &irql);
     /* Before the start, and after the stop, there is nothing mapped to resume. */
-    if (!Extension->Ready && Extension->State >= RobotStarted && Extension->State < RobotGone) {
+    if (!Extension->Ready && !Extension->Failed && Extension->State >= RobotStarted && Extension->State < RobotGone) {
         failed = !NT_SUCCESS(RobotCall(Extension, RobotPowerCallback, RobotPowerUp, NULL));
         if (!failed) {
             RobotEnable(Extension);
