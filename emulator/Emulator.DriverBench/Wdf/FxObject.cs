@@ -46,8 +46,10 @@ internal class FxObject
     /// <summary>Adds the context and the callbacks of attributes.</summary>
     public ulong AddContext(ObjectAttributes attributes)
     {
-        ulong address = attributes.ContextSize == 0 ? 0
-            : Machine.AllocateKernel((int)attributes.ContextSize, $"context {attributes.ContextName} of {ToString()}");
+        ulong address = 0, size = attributes.ContextSize;
+        // MEMORY_ALLOCATION_ALIGNMENT: no more, so that the end lies against the page behind.
+        uint alignment = (uint)Machine.Layout.Pointer * 2;
+        if (size > 0) Machine.Kernel.AllocateBlock(size, alignment, $"context {attributes.ContextName} of {ToString()}", guardBefore: false, out address);
         _contexts.Add(new Context(attributes.ContextType, address, attributes.ContextName) { Cleanup = attributes.Cleanup, Destroy = attributes.Destroy });
         return address;
     }

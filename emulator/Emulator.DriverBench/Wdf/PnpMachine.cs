@@ -19,7 +19,7 @@ internal sealed partial class PnpMachine(FxDevice device)
     public PnpState State { get; private set; } = PnpState.ObjectCreated;
 
     /// <summary>WdfDeviceCreate has made the device.</summary>
-    public void FinishCreate() => State = PnpState.Init;
+    public void FinishCreate() => EnterState(PnpState.Init);
 
     /// <summary>Takes an event, now or when the state that is being entered is ready for it.</summary>
     public void Process(PnpEvent happened)

@@ -29,6 +29,24 @@ internal static class Compiler
         return path;
     }
 
+    /// <summary>Makes an import library for functions of a module that is not there; the same call again answers the same file.</summary>
+    /// <param name="dlltool">Found in PATH.</param>
+    /// <param name="module">"WDFLDR.SYS".</param>
+    /// <param name="output">A name for the result; each differs from the others.</param>
+    /// <param name="functions">As the linker names them: on x86 with the bytes of their arguments.</param>
+    /// <param name="arguments">For the machine.</param>
+    public static string ImportLibrary(string dlltool, string module, string output, string[] functions, params string[] arguments)
+    {
+        if (Made.TryGetValue(output, out string? made)) return made;
+        Need(dlltool);
+        string path = Path.Combine(Folder, output), definition = path + ".def";
+        File.WriteAllText(definition, $"LIBRARY {module}\nEXPORTS\n{string.Concat(functions.Select(f => $"    {f}\n"))}");
+        (int code, _, string errors) = Run(dlltool, [.. arguments, "-d", definition, "-l", path]);
+        Assert.That(code, Is.Zero, $"{dlltool} failed: {errors}");
+        Made.Add(output, path);
+        return path;
+    }
+
     /// <summary>What a compiler answers, without its line end. Ignores the test without the compiler.</summary>
     public static string Ask(string compiler, string argument)
     {

@@ -1,0 +1,391 @@
+/*
+ * A KMDF driver that uses what KmdfRobot does not, and does wrong in the one way that the number in its IOCTL says. Reads wait in a
+ * manual queue, writes go one by one through a sequential one and are kept until IOCTL 2. BIND, if defined, spoils the binding.
+ */
+#include <wdfsubset.h>
+
+#define BUFFERED(n) CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800 + (n), METHOD_BUFFERED, FILE_ANY_ACCESS)
+
+enum {
+    WdfDeviceInitSetRequestAttributes = 72, WdfDeviceConfigureRequestDispatching = 93, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158,
+    WdfObjectReferenceActual = 205, WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255, WdfRequestUnmarkCancelable = 256,
+    WdfRequestForwardToIoQueue = 281, WdfRequestStopAcknowledge = 284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314,
+    WdfSpinLockCreate = 315, WdfSpinLockAcquire = 316, WdfSpinLockRelease = 317, WdfTimerCreate = 318
+};
+
+typedef struct { CHAR Name; } LETTER;
+typedef struct {
+    WDFQUEUE Manual, Sequential;
+    WDFINTERRUPT Interrupt;
+    WDFSPINLOCK Lock;
+    WDFREQUEST Kept;
+    ULONG Fault; /* for a callback */
+} STATE;
+
+static const WDF_OBJECT_CONTEXT_TYPE_INFO ContextType = { sizeof ContextType, "STATE", sizeof(STATE), &ContextType, NULL };
+static const WDF_OBJECT_CONTEXT_TYPE_INFO LetterType = { sizeof LetterType, "LETTER", sizeof(LETTER), &LetterType, NULL };
+static CHAR Log[32];
+static ULONG Logged;
+
+static PVOID Get(WDFOBJECT object, const WDF_OBJECT_CONTEXT_TYPE_INFO *type)
+{
+    return WDF_FAST(WdfObjectGetTypedContextWorker, PVOID, WDFOBJECT, const WDF_OBJECT_CONTEXT_TYPE_INFO *)(WdfDriverGlobals, object, type);
+}
+
+static STATE *Context(WDFQUEUE queue)
+{
+    return Get(WDF(WdfIoQueueGetDevice, WDFDEVICE, WDFQUEUE)(WdfDriverGlobals, queue), &ContextType);
+}
+
+static void Complete(WDFREQUEST request, NTSTATUS status, ULONG_PTR information)
+{
+    WDF(WdfRequestCompleteWithInformation, void, WDFREQUEST, NTSTATUS, ULONG_PTR)(WdfDriverGlobals, request, status, information);
+}
+
+static PVOID Output(WDFREQUEST request)
+{
+    PVOID buffer = NULL;
+
+    WDF(WdfRequestRetrieveOutputBuffer, NTSTATUS, WDFREQUEST, SIZE_T, PVOID *, SIZE_T *)(WdfDriverGlobals, request, 1, &buffer, NULL);
+    return buffer;
+}
+
+/* ---- objects ---- */
+
+static void NTAPI EvtCleanup(WDFOBJECT object)
+{
+    Log[Logged++] = ((LETTER *)Get(object, &LetterType))->Name;
+}
+
+static void NTAPI EvtDestroy(WDFOBJECT object)
+{
+    Log[Logged++] = (CHAR)(((LETTER *)Get(object, &LetterType))->Name - 'a' + 'A');
+}
+
+static WDFOBJECT Create(CHAR name, WDFOBJECT parent)
+{
+    WDF_OBJECT_ATTRIBUTES attributes = { sizeof attributes, EvtCleanup, EvtDestroy, 1, 1, parent, 0, &LetterType };
+    WDFOBJECT object = NULL;
+
+    if (NT_SUCCESS(WDF(WdfObjectCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, &attributes, &object))) {
+        ((LETTER *)Get(object, &LetterType))->Name = name;
+    }
+    return object;
+}
+
+static void Delete(WDFOBJECT object)
+{
+    WDF(WdfObjectDelete, void, WDFOBJECT)(WdfDriverGlobals, object);
+}
+
+static void Lock(STATE *context)
+{
+    WDF(WdfSpinLockAcquire, void, WDFSPINLOCK)(WdfDriverGlobals, context->Lock);
+}
+
+static void Unlock(STATE *context)
+{
+    WDF(WdfSpinLockRelease, void, WDFSPINLOCK)(WdfDriverGlobals, context->Lock);
+}
+
+static BOOLEAN NTAPI EvtInterruptSynchronize(WDFINTERRUPT interrupt, PVOID context)
+{
+    UNREFERENCED_PARAMETER(interrupt);
+    *(KIRQL *)context = KeGetCurrentIrql();
+    return TRUE;
+}
+
+/* ---- requests ---- */
+
+static void NTAPI EvtRequestCancel(WDFREQUEST request)
+{
+    Complete(request, STATUS_CANCELLED, 0);
+}
+
+static void NTAPI EvtIoWrite(WDFQUEUE queue, WDFREQUEST request, SIZE_T length)
+{
+    UNREFERENCED_PARAMETER(length);
+    Context(queue)->Kept = request;
+    WDF(WdfRequestMarkCancelable, void, WDFREQUEST, PVOID)(WdfDriverGlobals, request, EvtRequestCancel);
+}
+
+static void NTAPI EvtIoStop(WDFQUEUE queue, WDFREQUEST request, ULONG flags)
+{
+    UNREFERENCED_PARAMETER(queue);
+    if ((flags & 1) != 0) { /* suspend; the other is purge */
+        WDF(WdfRequestStopAcknowledge, void, WDFREQUEST, BOOLEAN)(WdfDriverGlobals, request, FALSE);
+        return;
+    }
+    if (WDF(WdfRequestUnmarkCancelable, NTSTATUS, WDFREQUEST)(WdfDriverGlobals, request) != STATUS_CANCELLED) Complete(request, STATUS_CANCELLED, 0);
+}
+
+static void NTAPI EvtIoResume(WDFQUEUE queue, WDFREQUEST request)
+{
+    UNREFERENCED_PARAMETER(queue);
+    UNREFERENCED_PARAMETER(request);
+}
+
+static void NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, SIZE_T out, SIZE_T in, ULONG code)
+{
+    STATE *context = Context(queue);
+    WDF_IO_QUEUE_CONFIG small = { .Size = 4 };
+    WDF_OBJECT_ATTRIBUTES attributes = { .Size = sizeof attributes, .ExecutionLevel = 1, .SynchronizationScope = 1 };
+    static const GUID guid = { 1, 2, 3, { 4 } };
+    WDFDEVICE device = WDF(WdfIoQueueGetDevice, WDFDEVICE, WDFQUEUE)(WdfDriverGlobals, queue);
+    WDFOBJECT object;
+    WDFREQUEST next;
+    NTSTATUS status = STATUS_SUCCESS;
+    PVOID buffer = NULL;
+    ULONG fault = 0;
+    WDFOBJECT wait = NULL;
+
+    UNREFERENCED_PARAMETER(out);
+    UNREFERENCED_PARAMETER(in);
+    switch (code) {
+    case BUFFERED(1): /* answers the oldest read */
+        status = WDF(WdfIoQueueRetrieveNextRequest, NTSTATUS, WDFQUEUE, WDFREQUEST *)(WdfDriverGlobals, context->Manual, &next);
+        if (NT_SUCCESS(status)) {
+            *(PUCHAR)Output(next) = 42;
+            Complete(next, STATUS_SUCCESS, 1);
+        }
+        Complete(request, status, 0);
+        return;
+    case BUFFERED(2): /* ends the write that is kept */
+        status = WDF(WdfRequestUnmarkCancelable, NTSTATUS, WDFREQUEST)(WdfDriverGlobals, context->Kept);
+        if (NT_SUCCESS(status)) Complete(context->Kept, STATUS_SUCCESS, 1);
+        Complete(request, status, 0);
+        return;
+    case BUFFERED(3): /* a tree of objects: a with b and c, and d below c; then what was called in which order */
+        object = Create('a', NULL);
+        Create('b', object);
+        Create('d', Create('c', object));
+        Delete(object);
+        RtlCopyMemory(Output(request), Log, Logged);
+        Complete(request, STATUS_SUCCESS, Logged);
+        return;
+    case BUFFERED(4): /* at which IRQL interrupt and spin lock run what they guard */
+        buffer = Output(request);
+        WDF(WdfInterruptSynchronize, BOOLEAN, WDFINTERRUPT, PVOID, PVOID)(WdfDriverGlobals, context->Interrupt, EvtInterruptSynchronize, buffer);
+        Lock(context);
+        ((KIRQL *)buffer)[1] = KeGetCurrentIrql();
+        Unlock(context);
+        WDF(WdfWaitLockCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, NULL, &wait);
+        status = WDF(WdfWaitLockAcquire, NTSTATUS, WDFOBJECT, PLONGLONG)(WdfDriverGlobals, wait, NULL);
+        WDF(WdfWaitLockRelease, void, WDFOBJECT)(WdfDriverGlobals, wait);
+        Complete(request, status, 2);
+        return;
+    default:
+        break;
+    }
+    WDF(WdfRequestRetrieveInputBuffer, NTSTATUS, WDFREQUEST, SIZE_T, PVOID *, SIZE_T *)(WdfDriverGlobals, request, sizeof fault, &buffer, NULL);
+    if (buffer != NULL) fault = *(PULONG)buffer;
+    switch (fault) {
+    case 1: Complete(request, STATUS_SUCCESS, 0); break; /* and once more below */
+    case 2: return; /* never completed */
+    case 3: Complete(queue, STATUS_SUCCESS, 0); break;
+    case 4: Complete(NULL, STATUS_SUCCESS, 0); break;
+    case 5: Complete((WDFREQUEST)(ULONG_PTR)0x12345678, STATUS_SUCCESS, 0); break;
+    case 6: /* a structure of another size */
+        status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+            WdfDriverGlobals, device, &small, NULL, &object);
+        break;
+    case 7: ((volatile CHAR *)context)[sizeof *context] = 1; break;
+    case 8: /* a context of an object that is gone */
+        object = Create('x', NULL);
+        buffer = Get(object, &LetterType);
+        Delete(object);
+        *(volatile CHAR *)buffer = 1;
+        break;
+    case 9: Lock(context); Lock(context); break;
+    case 10: Complete(request, STATUS_SUCCESS, 0); Lock(context); return; /* kept */
+    case 11: Unlock(context); break;
+    case 12: /* for PASSIVE_LEVEL alone */
+        Lock(context);
+        WDF(WdfDeviceCreateDeviceInterface, NTSTATUS, WDFDEVICE, const GUID *, PUNICODE_STRING)(WdfDriverGlobals, device, &guid, NULL);
+        Unlock(context);
+        break;
+    case 13: WDF(WdfTimerCreate, NTSTATUS, PVOID, PVOID, PVOID)(WdfDriverGlobals, NULL, NULL, NULL); break;
+    case 14: Delete(queue); break;
+    case 15: Complete(request, STATUS_SUCCESS, 4096); return;
+    case 16: *(volatile CHAR *)request = 1; break; /* a handle is no pointer */
+    case 17: WDF(WdfObjectDelete, void, WDFOBJECT)((PWDF_DRIVER_GLOBALS)&small, queue); break;
+    case 18: /* a reference too many */
+        WDF(WdfObjectReferenceActual, void, WDFOBJECT, PVOID, LONG, PCSTR)(WdfDriverGlobals, Create('y', NULL), NULL, 0, NULL);
+        break;
+    case 19: WDF(WdfRequestMarkCancelable, void, WDFREQUEST, PVOID)(WdfDriverGlobals, request, EvtRequestCancel); break;
+    case 20: /* given away, and completed none the less */
+        WDF(WdfRequestForwardToIoQueue, NTSTATUS, WDFREQUEST, WDFQUEUE)(WdfDriverGlobals, request, context->Manual);
+        break;
+    case 21: Get(NULL, &ContextType); break;
+    case 22: /* attributes of another size */
+        attributes.Size = 4;
+        status = WDF(WdfObjectCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, &attributes, &object);
+        break;
+    default: context->Fault = fault; break; /* for a callback */
+    }
+    Complete(request, status, 0);
+}
+
+/* ---- the device ---- */
+
+static STATE *Of(WDFDEVICE device)
+{
+    return Get(device, &ContextType);
+}
+
+static NTSTATUS NTAPI Event(WDFDEVICE device)
+{
+    UNREFERENCED_PARAMETER(device);
+    return STATUS_SUCCESS;
+}
+
+static void NTAPI VoidEvent(WDFDEVICE device)
+{
+    UNREFERENCED_PARAMETER(device);
+}
+
+static NTSTATUS NTAPI QueryStop(WDFDEVICE device)
+{
+    return Of(device)->Fault == 100 ? STATUS_DEVICE_BUSY : STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI D0(WDFDEVICE device, ULONG other)
+{
+    UNREFERENCED_PARAMETER(other);
+    return Of(device)->Fault == 101 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI D0Exit(WDFDEVICE device, ULONG other)
+{
+    UNREFERENCED_PARAMETER(other);
+    return Of(device)->Fault == 102 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI PrepareHardware(WDFDEVICE device, WDFCMRESLIST raw, WDFCMRESLIST translated)
+{
+    UNREFERENCED_PARAMETER(device);
+    UNREFERENCED_PARAMETER(raw);
+    UNREFERENCED_PARAMETER(translated);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI ReleaseHardware(WDFDEVICE device, WDFCMRESLIST translated)
+{
+    UNREFERENCED_PARAMETER(translated);
+    return Of(device)->Fault == 103 ? STATUS_PENDING : STATUS_SUCCESS;
+}
+
+static void NTAPI StateChange(WDFDEVICE device, const WDF_DEVICE_PNP_NOTIFICATION_DATA *data)
+{
+    UNREFERENCED_PARAMETER(device);
+    UNREFERENCED_PARAMETER(data);
+}
+
+static BOOLEAN NTAPI Isr(WDFINTERRUPT interrupt, ULONG message)
+{
+    UNREFERENCED_PARAMETER(interrupt);
+    UNREFERENCED_PARAMETER(message);
+    return FALSE;
+}
+
+static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
+{
+    WDF_PNPPOWER_EVENT_CALLBACKS power = {
+        .Size = sizeof power, .EvtDeviceD0Entry = D0, .EvtDeviceD0EntryPostInterruptsEnabled = D0, .EvtDeviceD0Exit = D0Exit,
+        .EvtDeviceD0ExitPreInterruptsDisabled = D0Exit, .EvtDevicePrepareHardware = PrepareHardware, .EvtDeviceReleaseHardware = ReleaseHardware,
+        /* self-managed I/O: cleanup, flush, init, suspend, restart; surprise removal, query remove, query stop */
+        .Others = { VoidEvent, VoidEvent, Event, Event, Event, VoidEvent, Event, QueryStop },
+    };
+    WDF_OBJECT_ATTRIBUTES attributes = { .Size = sizeof attributes, .ExecutionLevel = 1, .SynchronizationScope = 1, .ContextTypeInfo = &ContextType };
+    WDF_OBJECT_ATTRIBUTES requests = { .Size = sizeof requests, .ExecutionLevel = 1, .SynchronizationScope = 1 };
+    WDF_IO_QUEUE_CONFIG queue = {
+        .Size = sizeof queue, .DispatchType = 2, .PowerManaged = 2, .DefaultQueue = TRUE, .EvtIoDeviceControl = EvtIoDeviceControl,
+        .Settings.NumberOfPresentedRequests = MAXULONG,
+    };
+    WDF_IO_QUEUE_CONFIG sequential = {
+        .Size = sizeof sequential, .DispatchType = 1, .PowerManaged = 2, .EvtIoWrite = (PVOID)EvtIoWrite, .EvtIoStop = EvtIoStop, .EvtIoResume = EvtIoResume,
+    };
+    WDF_IO_QUEUE_CONFIG manual = { .Size = sizeof manual, .DispatchType = 3, .PowerManaged = 0 };
+    WDF_INTERRUPT_CONFIG interrupt = { .Size = sizeof interrupt, .ShareVector = 2, .EvtInterruptIsr = Isr };
+    WDFDEVICE device;
+    STATE *context;
+    NTSTATUS status;
+    ULONG state;
+
+    UNREFERENCED_PARAMETER(driver);
+    WDF(WdfDeviceInitSetPnpPowerEventCallbacks, void, PWDFDEVICE_INIT, WDF_PNPPOWER_EVENT_CALLBACKS *)(WdfDriverGlobals, init, &power);
+    for (state = 0x100; state < 0x13a; state++) {
+        WDF(WdfDeviceInitRegisterPnpStateChangeCallback, NTSTATUS, PWDFDEVICE_INIT, ULONG, PVOID, ULONG)(WdfDriverGlobals, init, state, StateChange, 1);
+    }
+    WDF(WdfDeviceInitSetIoType, void, PWDFDEVICE_INIT, ULONG)(WdfDriverGlobals, init, 2);
+    WDF(WdfDeviceInitSetRequestAttributes, void, PWDFDEVICE_INIT, WDF_OBJECT_ATTRIBUTES *)(WdfDriverGlobals, init, &requests);
+    status = WDF(WdfDeviceCreate, NTSTATUS, PWDFDEVICE_INIT *, WDF_OBJECT_ATTRIBUTES *, WDFDEVICE *)(WdfDriverGlobals, &init, &attributes, &device);
+    if (!NT_SUCCESS(status)) return status;
+    context = Of(device);
+    status = WDF(WdfSpinLockCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFSPINLOCK *)(WdfDriverGlobals, NULL, &context->Lock);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfInterruptCreate, NTSTATUS, WDFDEVICE, WDF_INTERRUPT_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFINTERRUPT *)(
+        WdfDriverGlobals, device, &interrupt, NULL, &context->Interrupt);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+        WdfDriverGlobals, device, &queue, NULL, NULL);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+        WdfDriverGlobals, device, &sequential, NULL, &context->Sequential);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+        WdfDriverGlobals, device, &manual, NULL, &context->Manual);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfDeviceConfigureRequestDispatching, NTSTATUS, WDFDEVICE, WDFQUEUE, ULONG)(WdfDriverGlobals, device, context->Sequential, IRP_MJ_WRITE);
+    if (!NT_SUCCESS(status)) return status;
+    return WDF(WdfDeviceConfigureRequestDispatching, NTSTATUS, WDFDEVICE, WDFQUEUE, ULONG)(WdfDriverGlobals, device, context->Manual, IRP_MJ_READ);
+}
+
+static void NTAPI DriverUnload(WDFDRIVER driver)
+{
+    UNREFERENCED_PARAMETER(driver);
+}
+
+static WDF_BIND_INFO Bind = { sizeof Bind, L"KmdfLibrary", { 1, 15, 0 }, WDF_FUNCTIONS, &WdfFunctions, NULL };
+static PDRIVER_UNLOAD Displaced;
+WDF_FUNCTION *WdfFunctions;
+PWDF_DRIVER_GLOBALS WdfDriverGlobals;
+
+static void NTAPI Unload(PDRIVER_OBJECT driver)
+{
+    Displaced(driver);
+#if BIND != 6
+    WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
+#endif
+}
+
+NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path);
+
+NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
+{
+    WDF_DRIVER_CONFIG config = { .Size = sizeof config, .EvtDriverDeviceAdd = DeviceAdd, .EvtDriverUnload = (PVOID)DriverUnload };
+    NTSTATUS status;
+
+#if BIND == 1
+    Bind.Version.Minor = 99;
+#elif BIND == 2
+    Bind.Size++;
+#elif BIND == 3
+    Bind.FuncCount++;
+#elif BIND == 4
+    Bind.Component = L"UmdfLibrary";
+#elif BIND == 5
+    config.Size++;
+#endif
+    status = WdfVersionBind(driver, path, &Bind, &WdfDriverGlobals);
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfDriverCreate, NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, WDF_OBJECT_ATTRIBUTES *, WDF_DRIVER_CONFIG *, WDFDRIVER *)(
+        WdfDriverGlobals, driver, path, NULL, &config, NULL);
+    if (!NT_SUCCESS(status)) {
+        WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
+        return status;
+    }
+    Displaced = driver->DriverUnload;
+    driver->DriverUnload = Unload;
+    return STATUS_SUCCESS;
+}

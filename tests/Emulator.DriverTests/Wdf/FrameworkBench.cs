@@ -1,0 +1,78 @@
+using System.Reflection.PortableExecutable;
+using DeviceModels.Robot.Proseware;
+using Emulator.DriverBench.Kernel;
+using Emulator.DriverBench.Pe;
+using Emulator.DriverBench.Pnp;
+using Emulator.DriverTests.GuestDrivers;
+using Emulator.DriverTests.Native;
+
+namespace Emulator.DriverTests.Wdf;
+
+/// <summary>Programs/framework.c in the bench, over a Proseware robot that it leaves alone.</summary>
+internal sealed class FrameworkBench
+{
+    /// <param name="bind">Which way the binding is spoilt; 0 none.</param>
+    public FrameworkBench(Machine architecture, int bind = 0)
+    {
+        Machine = new BenchMachine(architecture);
+        Driver = Load(Machine, bind);
+        Node = Machine.Plug(slot => new ProsewareRobot(slot), InterruptGrant.Line);
+        Node.AddDevice(Driver);
+    }
+
+    public BenchMachine Machine { get; }
+    public LoadedDriver Driver { get; }
+    public DeviceNode Node { get; }
+
+    /// <summary>Loads the driver alone.</summary>
+    public static LoadedDriver Load(BenchMachine machine, int bind)
+    {
+        string path = Build(machine.Machine, bind);
+        PeImage image = PeImage.Open(path);
+        return machine.Load(image, LinkerMap.Parse(File.ReadAllText(Path.ChangeExtension(path, ".map")), image));
+    }
+
+    /// <summary>The callbacks since the last look but those that tell of states, by name.</summary>
+    public string[] TakeEvents()
+    {
+        string[] names = [.. Machine.Framework.Events.Where(e => e.Name != "EvtDevicePnpStateChangeNotification").Select(e => e.Name)];
+        Machine.Framework.ClearEvents();
+        return names;
+    }
+
+    /// <summary>The PnP states entered since the last look: "Started".</summary>
+    public string[] TakeStates()
+    {
+        const string Enter = "enter WdfDevStatePnp";
+        string[] states = [.. Machine.Framework.Events.Where(e => e.Detail.StartsWith(Enter, StringComparison.Ordinal)).Select(e => e.Detail[Enter.Length..])];
+        Machine.Framework.ClearEvents();
+        return states;
+    }
+
+    /// <summary>BUFFERED(number) of the program.</summary>
+    public static BenchRequest Control(BenchFile file, uint number, int outputLength = 0)
+        => file.Control(0x0022_2000 | (number << 2), outputLength: outputLength);
+
+    /// <summary>Has the driver do wrong.</summary>
+    public static BenchRequest Fault(BenchFile file, int fault) => file.Control(0x0022_2000, BitConverter.GetBytes(fault), 4);
+
+    public void End()
+    {
+        Assert.That(Node.Remove(), Is.EqualTo(NtStatus.Success));
+        Node.Unplug();
+        Machine.Unload(Driver);
+    }
+
+    private static string Build(Machine architecture, int bind)
+    {
+        bool x64 = architecture == System.Reflection.PortableExecutable.Machine.Amd64;
+        string target = x64 ? "x86_64-w64-mingw32" : "i686-w64-mingw32";
+        string library = Compiler.ImportLibrary($"{target}-dlltool", "WDFLDR.SYS", $"libwdfldr-{architecture}.a",
+            x64 ? ["WdfVersionBind", "WdfVersionUnbind"] : ["WdfVersionBind@16", "WdfVersionUnbind@12"], x64 ? ["-m", "i386:x86-64"] : ["-m", "i386", "-k"]);
+        string[] flags = x64 ? ["-D_AMD64_", "-DAMD64"] : ["-D_X86_", "-mno-sse", "-mno-mmx"];
+        return Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "framework.c", $"framework-{architecture}-{bind}", "-O2",
+            [.. flags, $"-DBIND={bind}", "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
+             "-isystem", $"/usr/{target}/include/ddk", $"-I{Path.Combine(GuestDriverFiles.Repository(), "guest-drivers", "robot", "kmdf")}", library,
+             "-lntoskrnl", "-lhal"]);
+    }
+}
