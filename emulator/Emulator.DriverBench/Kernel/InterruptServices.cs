@@ -53,7 +53,7 @@ internal sealed class InterruptServices(BenchMachine machine)
             while (_messages.TryDequeue(out (BenchSlot Slot, int Message) next))
             {
                 if (_connections.Find(c => c.Takes(next.Slot, next.Message)) is not { } connection) continue;
-                Serve(connection, next.Message);
+                Serve(next.Slot, connection, next.Message);
                 if (next.Slot.IsStorming) _messages.Enqueue(next);
                 return true;
             }
@@ -161,15 +161,15 @@ internal sealed class InterruptServices(BenchMachine machine)
     private bool ServeLine(BenchSlot slot)
     {
         bool any = false;
-        foreach (Connection connection in _connections.Where(c => !c.IsMessage && c.Slot == slot).ToList())
+        foreach (Connection connection in _connections.Where(c => !c.IsMessage && c.Slot.Vector == slot.Vector).ToList())
         {
             any = true;
-            if (Serve(connection, 0)) break;
+            if (Serve(slot, connection, 0)) break;
         }
         return any;
     }
 
-    private bool Serve(Connection connection, int message)
+    private bool Serve(BenchSlot source, Connection connection, int message)
     {
         byte irql = machine.CurrentIrql;
         machine.CurrentIrql = Irql.Device;
@@ -178,14 +178,13 @@ internal sealed class InterruptServices(BenchMachine machine)
             ? machine.Call(connection.Routine, connection.Handle, connection.Context, (ulong)message)
             : machine.Call(connection.Routine, connection.Handle, connection.Context);
         machine.CurrentIrql = irql;
-        CountRun(connection, (byte)claimed != 0);
+        CountRun(source, connection, (byte)claimed != 0);
         return (byte)claimed != 0;
     }
 
     /// <summary>Interrupts of one device that leave nothing else a chance to run: no DPC, and no time.</summary>
-    private void CountRun(Connection connection, bool claimed)
+    private void CountRun(BenchSlot slot, Connection connection, bool claimed)
     {
-        BenchSlot slot = connection.Slot;
         if (slot.InterruptsBeforeStorm > 0 && --slot.InterruptsBeforeStorm == 0)
         {
             machine.Faults.Add($"from here on {slot.Function.Identity} interrupts without end");

@@ -28,7 +28,7 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
 
     public BenchSlot(BenchMachine machine, int index)
     {
-        (_machine, Index) = (machine, index);
+        (_machine, Index, Line) = (machine, index, index);
         _memory = new DmaMemory(machine.Ram, machine.Mail, RefuseDma);
         _code = new CodeTracing(machine);
     }
@@ -64,7 +64,10 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
 
     /// <summary>The access at which it is gone; 0 never.</summary>
     public int LostAtAccess { get; set; }
-    public uint Vector => 0x30 + (uint)Index;
+
+    /// <summary>The slot whose interrupt line this one's is wired to; its own, unless told otherwise.</summary>
+    public int Line { get; set; }
+    public uint Vector => 0x30 + (uint)Line;
 
     /// <summary>Where each BAR lies; 0 where there is none.</summary>
     public ulong[] Addresses { get; } = new ulong[PciRegion.BarCount];

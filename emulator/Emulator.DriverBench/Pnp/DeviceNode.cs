@@ -120,6 +120,13 @@ public sealed class DeviceNode
         _machine.Bus.Forget(_slot);
     }
 
+    /// <summary>Wires its interrupt line to another's, before either is started: an interrupt of one asks the drivers of both.</summary>
+    public void ShareLine(DeviceNode other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        _slot.Line = other._slot.Line;
+    }
+
     /// <summary>A device power request: 1 is D0, 4 is D3.</summary>
     public uint SetDevicePower(uint state) => Ended(Send(Irp.Power, Irp.SetPower, 0, 1, state));
 

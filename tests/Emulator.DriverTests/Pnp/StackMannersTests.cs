@@ -1,4 +1,5 @@
 using System.Reflection.PortableExecutable;
+using DeviceModels.Robot.Contoso;
 using Emulator.DriverBench.Kernel;
 using Emulator.DriverBench.Pnp;
 
@@ -124,6 +125,44 @@ internal sealed class StackMannersTests(Machine architecture)
         bench.Node.Send(Irp.Pnp, DeviceUsageNotification);
         Assert.That(Get(bench, filter, flags) & PowerPagable, Is.Not.Zero, "it went");
         bench.End();
+    }
+
+    [Test]
+    public void A_robot_asleep_is_left_alone_when_its_neighbour_on_the_line_interrupts()
+    {
+        RobotBench bench = Started(InterruptGrant.Line);
+        LoadedDriver other = bench.Load("ContosoRobot");
+        DeviceNode neighbour = bench.Machine.Plug(slot => new ContosoRobot(slot), InterruptGrant.Line);
+        neighbour.ShareLine(bench.Node);
+        neighbour.AddDevice(other, bench.Filter);
+        Assert.That(neighbour.Start(), Is.EqualTo(NtStatus.Success));
+        (BenchFile own, BenchFile others) = (bench.Node.Open(), neighbour.Open());
+
+        Assert.That(bench.Node.SetDevicePower(4), Is.EqualTo(NtStatus.Success));
+        int accesses = bench.Node.Accesses;
+        Carry(others);
+        Assert.That(bench.Node.Accesses, Is.EqualTo(accesses));
+        Assert.That(bench.Node.SetDevicePower(1), Is.EqualTo(NtStatus.Success));
+        Carry(own);
+        Carry(others);
+        foreach (BenchFile file in new[] { own, others })
+        {
+            byte[] statistics = file.Control(RobotBench.GetStatistics, outputLength: 24).Output;
+            Assert.That(BitConverter.ToUInt32(statistics, 0), Is.Positive, "its interrupts");
+            Assert.That(BitConverter.ToUInt32(statistics, 4), file == own ? Is.Positive : Is.Zero, "foreign ones: the first that is asked sees them all");
+            file.Close();
+        }
+        Assert.That(neighbour.Remove(), Is.EqualTo(NtStatus.Success));
+        neighbour.Unplug();
+        bench.Machine.Unload(other);
+        bench.End();
+
+        static void Carry(BenchFile file)
+        {
+            BenchRequest write = file.Write(RobotBench.Program((RobotBench.Drive, 50, 100), (RobotBench.Wait, 20, 0)));
+            Assert.That(write.Wait(), Is.True);
+            Assert.That(write.Status, Is.EqualTo(NtStatus.Success));
+        }
     }
 
     [TestCase("ProsewareRobot")]
