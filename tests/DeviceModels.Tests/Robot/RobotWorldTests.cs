@@ -12,10 +12,37 @@ namespace DeviceModels.Tests.Robot;
 [TestFixture, Category("Unit")]
 public sealed class RobotWorldTests
 {
+    // Of a circle, as Contoso counts.
+    private const int Quarter = 0x4000;
+
+    // The README shows these two: what the lab `demo` does, driven as its program in the guest drives it.
     [Test]
     public void A_drawing_is_the_golden_picture()
     {
-        ProsewareDriver driver = Draw(new ProsewareDriver(new RobotOptions()));
+        var driver = new ProsewareDriver(new RobotOptions
+        {
+            Arena = new ArenaOptions { Width = 1100, Height = 850, Obstacles = [new(960, 60, 80, 80)], Objects = [] },
+            Start = new PoseOptions { X = 200, Y = 220 },
+        });
+        driver.StartRing(ring: 32, queue: 32);
+        driver.Post(Pen, 1);
+        foreach ((int way, int turn) in new[] { (280, 900), (280, 900), (280, -1350), (198, -900), (198, -900), (396, -1350), (280, -1350), (396, 900) })
+        {
+            driver.Post(ProsewareDriver.Drive, way, 500);
+            driver.Post(Turn, turn, 500);
+        }
+        driver.Post(Pen, 0);
+        driver.Post(ProsewareDriver.Drive, 500, 500);
+        driver.Post(Light, 0xf5c211);
+        driver.Post(Pen, 1);
+        driver.Post(Velocity, 140, 500);
+        driver.Post(Wait, 2000);
+        driver.Post(Stop);
+        driver.Post(Pen, 0);
+        driver.Post(Turn, -1350, 500);
+        driver.Post(ProsewareDriver.Drive, 300, 500);
+        driver.Ringing();
+        driver.Advance(30_000);
         AssertGolden("proseware-drawing.svg", PathSvg.Render(driver.Robot.World!));
     }
 
@@ -23,14 +50,34 @@ public sealed class RobotWorldTests
     public void A_tidied_arena_is_the_golden_picture()
     {
         var driver = new ContosoDriver(new RobotOptions());
-        driver.Run(ContosoDriver.Move, 800, 1000);
-        driver.Run(ContosoDriver.GripTo, 1);
-        driver.Run(ContosoDriver.Turn, 12000, 500);
-        driver.Run(ContosoDriver.Move, 1200, 1500);
-        driver.Run(ContosoDriver.GripTo, 0);
-        driver.Run(ContosoDriver.Move, -600, 1500);
         driver.Run(ContosoDriver.Light, 0x07e0);
+        Carry([800], [2400], -400);
+        Carry([-Quarter, 1000, Quarter, 400], [Quarter, 600], -600);
+        Carry([Quarter, 2800, -Quarter, 2400], [-Quarter, 3000, -Quarter, 600], -800);
         AssertGolden("contoso-tidying.svg", PathSvg.Render(driver.Robot.World!));
+
+        void Carry(int[] there, int[] back, int away)
+        {
+            Go(there);
+            driver.Run(ContosoDriver.GripTo, 1);
+            Go(back);
+            driver.Run(ContosoDriver.GripTo, 0);
+            Go([away]);
+        }
+
+        void Go(int[] moves)
+        {
+            foreach (int move in moves) driver.Run(Math.Abs(move) == Quarter ? ContosoDriver.Turn : ContosoDriver.Move, move, 2000);
+        }
+    }
+
+    [Test]
+    public void A_bumper_that_touches_something_is_red_in_the_picture()
+    {
+        var driver = new ProsewareDriver(new RobotOptions { Start = new PoseOptions { X = 1900 } });
+        Assert.That(PathSvg.Render(driver.Robot.World!), Does.Not.Contain("#ff4d3d"));
+        Assert.That(driver.Run(ProsewareDriver.Drive, 100, 500), Is.EqualTo(Blocked));
+        Assert.That(PathSvg.Render(driver.Robot.World!).Split("#ff4d3d"), Has.Length.EqualTo(3), "front left and front right");
     }
 
     [Test]
@@ -136,27 +183,6 @@ public sealed class RobotWorldTests
     [TestCaseSource(nameof(BadOptions))]
     public void Bad_options_are_refused_with_the_place_and_the_remedy(RobotOptions options, string message)
         => Assert.That(() => new ProsewareRobot(new DetachedSlot(), options), Throws.ArgumentException.With.Message.Contains(message));
-
-    // A house with a roof, in the pen's way, driven by a ring program.
-    private static ProsewareDriver Draw(ProsewareDriver driver)
-    {
-        driver.StartRing(ring: 32, queue: 32);
-        driver.Post(Pen, 1);
-        for (int i = 0; i < 4; i++)
-        {
-            driver.Post(ProsewareDriver.Drive, 300, 400);
-            driver.Post(Turn, 900, 200);
-        }
-        driver.Post(Velocity, 300, 100);
-        driver.Post(Wait, 900);
-        driver.Post(Stop);
-        driver.Post(Pen, 0);
-        driver.Post(ProsewareDriver.Drive | Continue, 2000, 500);
-        driver.Post(Light, 0x20c040);
-        driver.Ringing();
-        driver.Advance(30_000);
-        return driver;
-    }
 
     private static string Session(RobotOptions options, int polls)
     {

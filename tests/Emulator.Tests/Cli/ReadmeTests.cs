@@ -50,6 +50,6 @@ public sealed partial class ReadmeTests
     [GeneratedRegex("`emulator ([a-z]+)")]
     private static partial Regex CommandName();
 
-    [GeneratedRegex(@"\]\(([^)#:]+)\)")]
+    [GeneratedRegex("""(?:\]\(|src=")([^)#:"]+)""")]
     private static partial Regex Link();
 }
