@@ -9,19 +9,26 @@ void RobotEnable(PROBOT_EXTENSION Extension)
     RobotCall(Extension, RobotPowerCallback, RobotPowerEnable, NULL);
 }
 
+/* Before the start, and after the stop, there is nothing to resume or to lose. Locked. */
+static BOOLEAN HasStarted(PROBOT_EXTENSION extension)
+{
+    return extension->State >= RobotStarted && extension->State < RobotGone;
+}
+
 /* The robot does not come back: nobody waits for it. NT asks for the state, and takes the device away. <= DISPATCH_LEVEL. */
 static void Fail(PROBOT_EXTENSION extension)
 {
+    BOOLEAN failed;
     LIST_ENTRY ended;
     KIRQL irql;
 
     InitializeListHead(&ended);
     KeAcquireSpinLock(&extension->Lock, &irql);
-    extension->Failed = TRUE;
-    RobotFlush(extension, NULL, STATUS_DEVICE_NOT_READY, &ended);
+    failed = extension->Failed = HasStarted(extension);
+    if (failed) RobotFlush(extension, NULL, STATUS_DEVICE_NOT_READY, &ended);
     KeReleaseSpinLock(&extension->Lock, irql);
     RobotEndRequests(extension, &ended);
-    IoInvalidateDeviceState(extension->Pdo);
+    if (failed) IoInvalidateDeviceState(extension->Pdo);
 }
 
 /* D0 again: programs go on. <= DISPATCH_LEVEL. */
@@ -33,8 +40,7 @@ void RobotResume(PROBOT_EXTENSION Extension)
 
     InitializeListHead(&ended);
     KeAcquireSpinLock(&Extension->Lock, &irql);
-    /* Before the start, and after the stop, there is nothing mapped to resume. */
-    if (!Extension->Ready && !Extension->Failed && Extension->State >= RobotStarted && Extension->State < RobotGone) {
+    if (!Extension->Ready && !Extension->Failed && HasStarted(Extension)) {
         failed = !NT_SUCCESS(RobotCall(Extension, RobotPowerCallback, RobotPowerUp, NULL));
         if (!failed) {
             RobotEnable(Extension);
