@@ -12,6 +12,7 @@ internal static class Bench
         Measure("round trips", () => figures.AddRange(RoundTrips.Measure()));
         Measure("register access", () => figures.AddRange(RegisterAccess.Measure()));
         Measure("start and memory", () => figures.AddRange(WholeProcess.Measure()));
+        Measure("drivers in the bench", () => figures.AddRange(DriverRuns.Measure()));
         if (json) PrintJson(figures);
         else PrintText(figures);
         return 0;

@@ -54,7 +54,8 @@ internal sealed partial record SetupFile(
         foreach (string line in sections.GetValueOrDefault(section) ?? [])
         {
             (string key, string value) = Split(line, '=');
-            if (key.Equals("ServiceBinary", StringComparison.OrdinalIgnoreCase)) return value[(value.LastIndexOf('\\') + 1)..];
+            string path = value.Trim('"');
+            if (key.Equals("ServiceBinary", StringComparison.OrdinalIgnoreCase)) return path[(path.LastIndexOf('\\') + 1)..];
         }
         return null;
     }

@@ -38,6 +38,7 @@ internal static class BenchCommand
         };
         steps.CompletionSources.Add([.. BenchStep.Words]);
         Option<string?> trace = new("--trace") { Description = "Record every access to this file, with the driver's instruction and function", HelpName = "FILE" };
+        Option<bool> live = new("--live") { Description = "Print every access as it happens, before the report" };
         Option<int> failAllocation = Counted("--fail-allocation", "Let the Nth call fail that needs memory or another resource");
         Option<int> deviceGone = Counted("--device-gone", "Let the device vanish at the Nth access to it");
         Option<int> storm = Counted("--storm", "Let the device's interrupt never end, from the Nth on");
@@ -45,7 +46,7 @@ internal static class BenchCommand
         Option<OutputFormat> format = CommonOptions.Format();
         var command = new Command("run", "Take drivers and their device through a life: load, add, start, requests, power, stop, removal, unload.")
         {
-            common.Files, common.Model, common.Filters, common.Interrupts, steps, trace, failAllocation, deviceGone, storm, time, format,
+            common.Files, common.Model, common.Filters, common.Interrupts, steps, trace, live, failAllocation, deviceGone, storm, time, format,
         };
         command.SetAction(parsed =>
         {
@@ -53,8 +54,8 @@ internal static class BenchCommand
                 BenchStep.Parse(parsed.GetValue(steps) ?? BenchStep.WholeLife), common.GrantOf(parsed), parsed.GetValue(failAllocation),
                 parsed.GetValue(deviceGone), parsed.GetValue(storm));
             return Run(
-                parsed.InvocationConfiguration, common.FilesOf(parsed), parsed.GetValue(common.Model), choice, parsed.GetValue(trace), parsed.GetValue(time),
-                parsed.GetValue(format));
+                parsed.InvocationConfiguration, common.FilesOf(parsed), parsed.GetValue(common.Model), choice, parsed.GetValue(trace), parsed.GetValue(live),
+                parsed.GetValue(time), parsed.GetValue(format));
         });
         return command.WithExamples(
             ("emulator bench run out/drivers/x64/ProsewareRobot.sys", "the pair's whole life; GeneralRobot.sys is found beside it, the robot by the INF"),
@@ -81,7 +82,7 @@ internal static class BenchCommand
             if (hasFlags && flags > 7) throw new UserError($"drvobj's flags are 1, 2, 4 and their sums, not {flags}");
             if (hasFlags && typed.Length == 1) throw new UserError("name the driver files behind the flags");
             DriverListingParts parts = hasFlags ? (DriverListingParts)flags : DriverListingParts.Devices | DriverListingParts.Dispatch;
-            var stack = new BenchFiles(hasFlags ? typed[1..] : typed, parsed.GetValue(common.Filters) ?? []);
+            BenchFiles stack = common.FilesOf(parsed, hasFlags ? typed[1..] : typed);
             return Show(
                 parsed.InvocationConfiguration, stack, parsed.GetValue(common.Model), common.GrantOf(parsed), parsed.GetValue(format), NtJson.Default.DriverListing,
                 (viewer, _, _) => viewer.ShowDriver(FindDriver(viewer, parsed.GetRequiredValue(name)), parts)!);
@@ -128,22 +129,26 @@ internal static class BenchCommand
     private static ulong FindDriver(NtViewer viewer, string name)
         => viewer.TryFindDriver(name, out DriverObject? driver, out string? problem) ? driver.Address.Value : throw new UserError(problem.TrimEnd('.'));
 
-    private static int Run(InvocationConfiguration console, BenchFiles files, string? modelName, BenchChoice choice, string? trace, bool time, OutputFormat format)
+    private static int Run(
+        InvocationConfiguration console, BenchFiles files, string? modelName, BenchChoice choice, string? trace, bool live, bool time, OutputFormat format)
     {
         DeviceModel model = files.FindModel(modelName);
         using var interruption = new Interruption();
         using TraceRecorder? recorder = trace is null ? null : Record(trace, console.Error.WriteLine);
+        using BenchLive? shown = live ? new BenchLive(console.Output, format) : null;
         long began = Stopwatch.GetTimestamp();
         PciFunction? first = null;
         var run = new BenchRun(files, model, choice, (function, number) =>
         {
             first ??= function;
-            function.Observer = recorder?.AttachAt(number == 1 ? model.Name : $"{model.Name}-{number}", model.Name, function, startNs: 0);
+            string name = number == 1 ? model.Name : $"{model.Name}-{number}";
+            function.Observer = ObserverTee.Of(recorder?.AttachAt(name, model.Name, function, startNs: 0), shown?.Attach(name, model.Name, function));
         }, interruption.Token);
         bool stopped = Stoppable(run.Live);
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         BenchCost? cost = !time ? null
             : new BenchCost(seconds * 1000, run.Machine.Cpu.InstructionsExecuted / seconds, Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0);
+        shown?.Flush();
         BenchReport report = Describe(run, model, first, choice, cost);
         if (format == OutputFormat.Json) console.Output.WriteLine(JsonSerializer.Serialize(report, BenchJson.Default.BenchReport));
         else BenchText.Write(report, console.Output);
@@ -242,7 +247,14 @@ internal static class BenchCommand
         public InterruptGrant GrantOf(ParseResult parsed)
             => parsed.GetValue(Interrupts) == BenchCommand.Interrupts.Messages ? InterruptGrant.Messages : InterruptGrant.Line;
 
-        public BenchFiles FilesOf(ParseResult parsed) => new(parsed.GetRequiredValue(Files), parsed.GetValue(Filters) ?? []);
+        public BenchFiles FilesOf(ParseResult parsed) => FilesOf(parsed, parsed.GetRequiredValue(Files));
+
+        public BenchFiles FilesOf(ParseResult parsed, string[] files)
+        {
+            // The library takes an option it does not know for one more file.
+            if (Array.Find(files, f => f.StartsWith('-')) is not { } option) return new BenchFiles(files, parsed.GetValue(Filters) ?? []);
+            throw new UserError($"unknown option '{option}'; {Spelling.Suggest(option, [.. parsed.CommandResult.Command.Options.Select(o => o.Name)])}");
+        }
 
         private static Option<string?> CreateModel()
         {

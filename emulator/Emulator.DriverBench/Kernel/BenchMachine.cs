@@ -267,6 +267,10 @@ public sealed class BenchMachine
         RunningFunction = outer;
         // Where nothing can run, no function has a name: the one that led there has.
         bool astray = outcome.Run.Fault is { Kind: not MemoryFaultKind.None, Access: MemoryAccess.Execute };
+        if (outcome.Run.Reason == StopReason.InstructionLimit)
+        {
+            throw Crash($"{Symbols.Describe(address)} ran for {outcome.Run.Instructions} instructions and did not return", outcome.Run.Address);
+        }
         if (!outcome.Returned) throw Crash(outcome.Run.ToString(), astray ? address : outcome.Run.Address);
         if (CurrentIrql != irql)
         {

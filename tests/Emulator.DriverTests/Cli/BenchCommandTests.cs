@@ -136,6 +136,14 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         => Assert.That(Bench("run", Proseware, "--time").Output, Does.Match(@"; here \d+ ms, [\d.]+ million instructions/s, \d+ MB\n$"));
 
     [Test]
+    public void Every_access_can_be_watched_as_it_happens()
+    {
+        string[] lines = Bench("run", Proseware, "--live", "--steps", "start").Output.Split('\n');
+        int report = Array.FindIndex(lines, l => l == "load order");
+        Assert.That(lines[..report], Has.Some.Match(@"^ +0\.000  proseware-robot  R +BAR0 PROSEWARE.ID .* ProsewareRobot!"));
+    }
+
+    [Test]
     public void Drvobj_takes_WinDbgs_flags()
     {
         CommandRun dispatch = Bench("drvobj", "ProsewareRobot", "2", Proseware), both = Bench("drvobj", "prosewarerobot.sys", Proseware, Filter);
@@ -174,6 +182,7 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Refused("are function drivers, as their INFs say", "run", Proseware, Contoso);
         Refused("is named twice", "run", Proseware, "--filter", Filter, "--filter", Filter);
         Refused("no model \"proseware-robt\"; did you mean \"proseware-robot\"?", "run", Proseware, "--model", "proseware-robt");
+        Refused("unknown option '--liv'; did you mean \"--live\"?", "run", Proseware, "--liv");
         Refused("no step \"strat\"; did you mean \"start\"?", "run", Proseware, "--steps", "strat");
         Refused("write ioctl=CODE", "run", Proseware, "--steps", "start,ioctl=x");
         Refused("write wait=TIME", "run", Proseware, "--steps", "wait=9000s");
