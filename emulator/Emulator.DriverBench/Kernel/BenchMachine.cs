@@ -203,6 +203,17 @@ public sealed class BenchMachine
         return Bus.Plug(create, interrupts);
     }
 
+    /// <summary>Opens a device by its name, as a program does.</summary>
+    /// <param name="name">@"\\.\AfterThought", @"\Device\AfterThought", or the name of an enabled device interface.</param>
+    /// <exception cref="DriverStatusException">Nothing has that name, or it did not let itself be opened.</exception>
+    public BenchFile Open(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ulong device = Names.DeviceOf(name);
+        if (device == 0) throw new DriverStatusException($"{name}: nothing has that name.", NtStatus.ObjectNameNotFound);
+        return BenchFile.Open(this, device);
+    }
+
     /// <summary>Lets the machine run until a condition holds: interrupts, DPCs, work, then time.</summary>
     /// <param name="condition">Looked at between steps.</param>
     /// <param name="limit">Virtual time, in nanoseconds.</param>
@@ -217,9 +228,23 @@ public sealed class BenchMachine
             if (Interrupts.Deliver()) continue;
             if (_work.TryDequeue(out Action? work)) { work(); continue; }
             if (_mail.Deliver() > 0) continue;
-            if (Timers.Now >= end || !Timers.StepTo(end)) return condition();
+            if (Timers.Now >= end || !StepTo(end)) return condition();
         }
         return true;
+    }
+
+    /// <summary>Moves the time of NT and of all devices to the next timer of theirs, at most to the limit. False when there is none.</summary>
+    private bool StepTo(long limit)
+    {
+        TimerQueue next = Timers;
+        foreach (BenchSlot slot in Bus.Slots)
+        {
+            if (slot.Timers.NextDeadline < next.NextDeadline) next = slot.Timers;
+        }
+        long now = Math.Min(next.NextDeadline, limit);
+        Timers.SetNow(now);
+        foreach (BenchSlot slot in Bus.Slots) slot.Timers.SetNow(now);
+        return next.StepTo(limit);
     }
 
     /// <summary>Lets virtual time pass, in nanoseconds.</summary>

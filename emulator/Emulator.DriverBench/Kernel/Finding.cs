@@ -13,6 +13,7 @@ public enum Rule
     Interrupt,
     Dma,
     Framework,
+    Power,
     Crash,
 }
 

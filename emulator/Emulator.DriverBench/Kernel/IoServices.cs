@@ -10,6 +10,8 @@ internal sealed partial class IoServices(BenchMachine machine)
 {
     private readonly Dictionary<ulong, Device> _devices = [];
 
+    // DEVICE_OBJECT.ReferenceCount.
+    private const ulong DeviceReferences = 4;
     private uint _generated;
 
     private NtLayout Layout => machine.Layout;
@@ -116,10 +118,20 @@ internal sealed partial class IoServices(BenchMachine machine)
     /// <summary>The DEVOBJ_EXTENSION.</summary>
     public ulong DoeOf(ulong device) => Guest.Pointer(device + (ulong)Layout.DeviceObjectExtension);
 
-    /// <summary>The memory stays while something is attached: the driver above still detaches.</summary>
+    /// <summary>A file of the device is opened.</summary>
+    public void Reference(ulong device) => Guest.SetU32(device + DeviceReferences, Guest.U32(device + DeviceReferences) + 1);
+
+    /// <summary>A file of the device is closed.</summary>
+    public void Dereference(ulong device)
+    {
+        Guest.SetU32(device + DeviceReferences, Guest.U32(device + DeviceReferences) - 1);
+        if (_devices[device].IsDeleted) FreeWhenAlone(device, _devices[device]);
+    }
+
+    /// <summary>The memory stays while something is attached, since the driver above still detaches, and while a file is open.</summary>
     private void FreeWhenAlone(ulong device, Device found)
     {
-        if (Guest.Pointer(device + (ulong)Layout.DeviceAttached) != 0) return;
+        if (Guest.Pointer(device + (ulong)Layout.DeviceAttached) != 0 || Guest.U32(device + DeviceReferences) != 0) return;
         machine.Synchronization.Forget(device, (ulong)found.Size);
         machine.Interrupts.Forget(device, (ulong)found.Size);
         _devices.Remove(device);

@@ -24,11 +24,14 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     private readonly CodeTracing _code;
     private bool _messagesEnabled;
     private bool _lineAsserted;
+    private bool _isAsleep;
+    private bool _toldOfSleep;
     private readonly HashSet<ulong> _refused = [];
 
     public BenchSlot(BenchMachine machine, int index)
     {
         (_machine, Index, Line) = (machine, index, index);
+        Timers.SetNow(machine.Timers.Now);
         _memory = new DmaMemory(machine.Ram, machine.Mail, RefuseDma);
         _code = new CodeTracing(machine);
     }
@@ -74,7 +77,10 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
 
     public override IGuestMemory Memory => _memory;
     public override IInterruptPins Pins => this;
-    public override IDeviceClock Clock => _machine.Timers;
+    public override IDeviceClock Clock => Timers;
+
+    /// <summary>The function's own timers, which go with it.</summary>
+    public TimerQueue Timers { get; } = new();
     public override IMailbox Mailbox => _machine.Mail;
     public bool FollowsMsiXTable => true;
 
@@ -143,6 +149,7 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
         int capability = FindCapability(1);
         // PMCSR: D0 is 0, D3 is 3; POWER_STATE counts from 1.
         if (capability != 0) Configure(capability + 4, 2, state - 1);
+        (_isAsleep, _toldOfSleep) = (capability != 0 && state != 1, false);
         if (state == 1) Program();
     }
 
@@ -154,6 +161,12 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
             Pull();
         }
         if (IsPresent && Function.Observer is { } observer) _code.BeforeAccess(observer);
+        if (IsPresent && _isAsleep && !_toldOfSleep)
+        {
+            _toldOfSleep = true;
+            ulong at = _machine.CallerAddress != 0 ? _machine.CallerAddress : _machine.Cpu.CurrentInstruction;
+            _machine.ReportAt(Rule.Power, $"the registers of {Function.Identity} are needed in D3", at);
+        }
         return IsPresent;
     }
 

@@ -141,17 +141,7 @@ public sealed class DeviceNode
 
     /// <summary>Opens the device: a FILE_OBJECT, and CREATE.</summary>
     /// <exception cref="DriverStatusException">It did not let itself be opened.</exception>
-    public BenchFile Open()
-    {
-        ulong file = _machine.AllocateKernel(_machine.Layout.FileSize, "FILE_OBJECT");
-        _machine.Guest.SetU16(file, 5);
-        _machine.Guest.SetU16(file + 2, (ushort)_machine.Layout.FileSize);
-        _machine.Guest.SetPointer(file + (ulong)_machine.Layout.FileDevice, Pdo);
-        uint status = Ended(_machine.Io.Send(Pdo, Irp.Create, 0, 0, [], file: file));
-        if (NtStatus.IsSuccess(status)) return new BenchFile(_machine, Pdo, file);
-        _machine.FreeKernel(file, "FILE_OBJECT");
-        throw new DriverStatusException($"CREATE failed with status 0x{status:x8}.", status);
-    }
+    public BenchFile Open() => BenchFile.Open(_machine, Pdo);
 
     private uint Pnp(byte minor, params ReadOnlySpan<ulong> parameters)
         => Ended(Send(Irp.Pnp, minor, parameters));
@@ -225,32 +215,5 @@ public sealed class DeviceNode
             at += (ulong)layout.DescriptorSize;
         }
         return list;
-    }
-}
-
-/// <summary>An open device.</summary>
-public sealed class BenchFile
-{
-    private readonly BenchMachine _machine;
-    private readonly ulong _pdo;
-
-    internal BenchFile(BenchMachine machine, ulong pdo, ulong file) => (_machine, _pdo, Object) = (machine, pdo, file);
-
-    /// <summary>The FILE_OBJECT.</summary>
-    public ulong Object { get; }
-
-    public BenchRequest Read(int length) => _machine.Io.Send(_pdo, Irp.Read, 0, 0, [(uint)length], outputLength: length, file: Object);
-    public BenchRequest Write(ReadOnlySpan<byte> data) => _machine.Io.Send(_pdo, Irp.Write, 0, 0, [(uint)data.Length], data, file: Object);
-
-    /// <summary>A request of METHOD_BUFFERED.</summary>
-    public BenchRequest Control(uint code, ReadOnlySpan<byte> input = default, int outputLength = 0)
-        => _machine.Io.Send(_pdo, Irp.DeviceControl, 0, 0, [(uint)outputLength, (uint)input.Length, code], input, outputLength, Object);
-
-    /// <summary>CLEANUP and CLOSE.</summary>
-    public void Close()
-    {
-        _machine.Io.Send(_pdo, Irp.Cleanup, 0, 0, [], file: Object);
-        _machine.Io.Send(_pdo, Irp.Close, 0, 0, [], file: Object);
-        _machine.FreeKernel(Object, "FILE_OBJECT");
     }
 }

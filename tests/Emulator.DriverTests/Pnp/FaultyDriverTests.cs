@@ -158,6 +158,19 @@ internal sealed class FaultyDriverTests(Machine architecture)
     }
 
     [Test]
+    public void A_register_needed_in_d3_is_found()
+    {
+        Start(Resources);
+        Control(17);
+        Assert.That(_machine.Findings, Is.Empty, "in D0");
+        Assert.That(_node.SetDevicePower(4), Is.EqualTo(NtStatus.Success));
+        Control(17);
+        Assert.That(_machine.Findings.Select(f => f.Rule), Is.EqualTo(new[] { Rule.Power }));
+        Assert.That(_machine.Findings[0].Function, Does.StartWith(InDriver("Control")));
+        Assert.That(_machine.Findings[0].Text, Is.EqualTo("the registers of 1234:5057 are needed in D3"));
+    }
+
+    [Test]
     public void A_completion_routine_copied_on_is_found()
     {
         // The upper of two devices of the driver does it right, the lower one wrong.

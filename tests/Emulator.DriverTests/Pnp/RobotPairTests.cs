@@ -6,6 +6,7 @@ using Emulator.DriverBench.Kernel;
 using Emulator.DriverBench.Pe;
 using Emulator.DriverBench.Pnp;
 using Emulator.DriverTests.GuestDrivers;
+using Emulator.Pci;
 
 namespace Emulator.DriverTests.Pnp;
 
@@ -156,6 +157,39 @@ internal sealed class RobotPairTests(Machine architecture, string robot)
         Assert.That(write.Status, Is.EqualTo(Success));
         file.Close();
         End(bench);
+    }
+
+    [Test]
+    public void In_d3_the_robot_says_so_in_its_configuration_and_leaves_the_bus_alone()
+    {
+        RobotBench bench = Started(InterruptGrant.Messages);
+        BenchFile file = bench.Node.Open();
+        BenchRequest write = file.Write(RobotBench.Program((RobotBench.Drive, 1000, 100)));
+        bench.Machine.Advance(50_000_000);
+        Assert.That((PowerState(), bench.Node.Function.Memory.IsEnabled), Is.EqualTo((0u, true)), "D0");
+        Assert.That(bench.Node.SetDevicePower(4), Is.EqualTo(Success));
+        Assert.That((PowerState(), bench.Node.Function.Memory.IsEnabled), Is.EqualTo((3u, false)), "D3hot");
+        Assert.That(bench.Node.Function.Read(0, 0, 4), Is.EqualTo(uint.MaxValue), "no register answers");
+        int interrupts = bench.Machine.InterruptsDelivered;
+        bench.Machine.Advance(5_000_000_000);
+        Assert.That(bench.Machine.InterruptsDelivered, Is.EqualTo(interrupts));
+        Assert.That(write.IsCompleted, Is.True, "the program ended when the power went");
+        Assert.That(bench.Node.SetDevicePower(1), Is.EqualTo(Success));
+        Assert.That((PowerState(), bench.Node.Function.Memory.IsEnabled), Is.EqualTo((0u, true)), "D0 again");
+        file.Close();
+        End(bench);
+
+        // PMCSR.PowerState; PCI Power Management 1.2, 3.2.4.
+        uint PowerState()
+        {
+            ulong at = bench.Node.Function.Read(PciRegion.Configuration, 0x34, 1);
+            while (bench.Node.Function.Read(PciRegion.Configuration, at, 1) != 1)
+            {
+                at = bench.Node.Function.Read(PciRegion.Configuration, at + 1, 1);
+                Assert.That(at, Is.Not.Zero, "no power management capability");
+            }
+            return (uint)bench.Node.Function.Read(PciRegion.Configuration, at + 4, 2) & 3;
+        }
     }
 
     [Test]

@@ -59,14 +59,15 @@ static NTSTATUS NTAPI Pass(PDEVICE_OBJECT device, PIRP irp)
 {
     EXTENSION *extension = device->DeviceExtension;
     PDEVICE_OBJECT lower = extension->Lower;
+    BOOLEAN pnp = IoGetCurrentIrpStackLocation(irp)->MajorFunction == IRP_MJ_PNP;
     UCHAR minor = IoGetCurrentIrpStackLocation(irp)->MinorFunction;
     NTSTATUS status;
 
-    if (minor == IRP_MN_START_DEVICE) KeepResources(extension, irp);
+    if (pnp && minor == IRP_MN_START_DEVICE) KeepResources(extension, irp);
     irp->IoStatus.Status = STATUS_SUCCESS;
     IoSkipCurrentIrpStackLocation(irp);
     status = IoCallDriver(lower, irp);
-    if (minor == IRP_MN_REMOVE_DEVICE) {
+    if (pnp && minor == IRP_MN_REMOVE_DEVICE) {
         IoDetachDevice(lower);
         IoDeleteDevice(device);
     }
@@ -107,7 +108,7 @@ NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
     UNREFERENCED_PARAMETER(path);
     driver->MajorFunction[IRP_MJ_CREATE] = driver->MajorFunction[IRP_MJ_CLEANUP] = driver->MajorFunction[IRP_MJ_CLOSE] = Open;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = Control;
-    driver->MajorFunction[IRP_MJ_PNP] = Pass;
+    driver->MajorFunction[IRP_MJ_PNP] = driver->MajorFunction[IRP_MJ_POWER] = Pass;
     driver->DriverExtension->AddDevice = AddDevice;
     driver->DriverUnload = Unload;
     return STATUS_SUCCESS;

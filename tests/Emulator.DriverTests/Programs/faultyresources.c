@@ -117,6 +117,11 @@ static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int
         registers[0x110 / 4] = 1; /* RING_TAIL */
         MmUnmapIoSpace((PVOID)registers, extension->BarLength);
         break;
+    case 17: /* a register, whatever the power */
+        registers = MmMapIoSpace(extension->Bar, extension->BarLength, MmNonCached);
+        (void)registers[0];
+        MmUnmapIoSpace((PVOID)registers, extension->BarLength);
+        break;
     default: return Finish(irp, STATUS_INVALID_PARAMETER);
     }
     return Finish(irp, STATUS_SUCCESS);
