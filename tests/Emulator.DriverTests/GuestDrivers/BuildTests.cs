@@ -18,6 +18,19 @@ internal sealed class BuildTests
     public void DeleteFolder() => Directory.Delete(_scripts, recursive: true);
 
     [Test]
+    public void The_disc_has_what_was_built_and_the_certificate_but_neither_maps_nor_the_key()
+    {
+        // Joliet names, which Windows reads.
+        (int code, string output) = GuestDriverFiles.Run("isoinfo", "-J", "-f", "-i", $"{GuestDriverFiles.Folder}.iso");
+        Assert.That(code, Is.Zero, output);
+        IEnumerable<string> files = from folder in (string[])["x64", "x86"]
+                                    from file in Directory.EnumerateFiles(Path.Combine(GuestDriverFiles.Folder, folder))
+                                    where Path.GetExtension(file) != ".map"
+                                    select $"/{folder}/{Path.GetFileName(file)}";
+        Assert.That(output.Split('\n', StringSplitOptions.RemoveEmptyEntries), Is.EquivalentTo(files.Concat(["/x64", "/x86", "/test-signing.cer"])));
+    }
+
+    [Test]
     public void A_build_with_nothing_changed_leaves_everything_as_it_is()
     {
         string driver = GuestDriverFiles.PathOf(Machine.Amd64, "GeneralRobot.sys");
