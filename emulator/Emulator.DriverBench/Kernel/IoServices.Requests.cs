@@ -114,7 +114,8 @@ internal sealed partial class IoServices
         machine.Report(Rule.IrpCompletion, "a request is passed on with its own completion routine copied to the next stack location");
     }
 
-    private ulong StartNextPower(ulong irp)
+    /// <summary>PoStartNextPowerIrp.</summary>
+    public ulong StartNextPower(ulong irp)
     {
         BenchRequest request = Live(irp, "PoStartNextPowerIrp");
         request.NoteNextPower(Guest.Pointer(Guest.Pointer(irp + (ulong)Layout.IrpStackLocation) + (ulong)Layout.StackDevice));

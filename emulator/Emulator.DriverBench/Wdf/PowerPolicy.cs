@@ -58,7 +58,7 @@ internal sealed class PowerPolicy(FxDevice device)
     public uint Dispatch(FxIrp irp)
     {
         if (irp.Minor == Irp.QueryPower && IsDevice(irp)) irp.Status = NtStatus.Success;
-        if (irp.Minor != Irp.SetPower) return device.PassDown(irp);
+        if (irp.Minor != Irp.SetPower) return PassDown(irp);
         return IsDevice(irp) ? SetDevicePower(irp) : SetSystemPower(irp);
     }
 
@@ -66,6 +66,7 @@ internal sealed class PowerPolicy(FxDevice device)
     public uint SystemWoke(FxIrp irp)
     {
         Process(PolicyEvent.Wake);
+        device.Machine.Io.StartNextPower(irp.Address);
         irp.PropagatePending();
         device.ReleaseRemoveLock();
         return irp.Status;
@@ -82,7 +83,7 @@ internal sealed class PowerPolicy(FxDevice device)
     public uint DevicePowered(FxIrp irp)
     {
         _failed = !device.Power.PowerUp();
-        device.CompleteAndRelease(irp, NtStatus.Success);
+        Complete(irp);
         return NtStatus.MoreProcessingRequired;
     }
 
@@ -105,7 +106,7 @@ internal sealed class PowerPolicy(FxDevice device)
         }
         _failed = !device.Power.PowerDown((DevicePower)(uint)irp.Parameter(2));
         irp.Status = NtStatus.Success;
-        device.PassDown(irp);
+        PassDown(irp);
         return NtStatus.Pending;
     }
 
@@ -184,6 +185,19 @@ internal sealed class PowerPolicy(FxDevice device)
     {
         if (_systemRequest is not { } irp) return;
         _systemRequest = null;
+        Complete(irp);
+    }
+
+    // NT before 6.0 gives the device its next power request only when it is told to.
+    private uint PassDown(FxIrp irp)
+    {
+        device.Machine.Io.StartNextPower(irp.Address);
+        return device.PassDown(irp);
+    }
+
+    private void Complete(FxIrp irp)
+    {
+        device.Machine.Io.StartNextPower(irp.Address);
         device.CompleteAndRelease(irp, NtStatus.Success);
     }
 }

@@ -1,6 +1,7 @@
 /*
- * KmdfRobot.sys: the Proseware robot as a KMDF driver. The framework is the general half of this pair. A command goes through the robot's
- * mailbox, one at a time; ReadFile gives a ROBOT_STATE; of robot.h's IOCTLs all are there. Programs and events are GeneralRobot's alone.
+ * KmdfRobot.sys: the Proseware robot as a KMDF driver. The framework is the general half of this pair. Commands go through the robot's
+ * mailbox, one at a time, those of programs too: the requests that carry them wait for their turn in a sequential queue. ReadFile gives a
+ * ROBOT_STATE; of robot.h's IOCTLs all are there. Events are GeneralRobot's alone.
  */
 #include "wdfsubset.h"
 #include <robot.h>
@@ -10,6 +11,7 @@
 #define FIELD(value, name) (((value) & REG(name##_MASK)) >> REG(name##_SHIFT))
 
 #define MESSAGES 4
+#define MOST_COMMANDS 4096 /* of one program */
 #define PNP_STARTED 0x119 /* WdfDevStatePnpStarted */
 #define NOTIFY_ALL 0x7 /* entering, after processing, leaving */
 
@@ -18,13 +20,26 @@ typedef struct _ROBOT {
     ULONG Length;
     ULONG Messages; /* interrupts by message; 0 with the line */
     volatile LONG Causes; /* from the ISR to the DPC */
+    WDFQUEUE Turns; /* of requests with commands */
     KSPIN_LOCK Lock; /* guards the mailbox and what follows */
-    WDFREQUEST Pending; /* waits for the mailbox */
-    ULONG Tag; /* of its command */
-    ROBOT_COMMAND Command;
+    WDFREQUEST Running; /* whose turn it is; cancelable */
+    const ROBOT_COMMAND *Commands; /* in its buffer */
+    ULONG Count, Done;
+    BOOLEAN Program;
+    ULONG Tag; /* of the command in the mailbox */
     ROBOT_STATISTICS Statistics;
     ULONG PnpChanges;
 } ROBOT, *PROBOT;
+
+/* A request that has had its turn, and what came of it. */
+typedef struct _ENDED {
+    WDFREQUEST Request; /* NULL: somebody else completes it */
+    BOOLEAN Program;
+    ULONG Done;
+    ROBOT_COMMAND Command; /* the last that ran */
+    ULONG Result;
+    LONG Value;
+} ENDED, *PENDED;
 
 static const WDF_OBJECT_CONTEXT_TYPE_INFO RobotType = { sizeof RobotType, "ROBOT", sizeof(ROBOT), &RobotType, NULL };
 
@@ -35,8 +50,10 @@ static EVT_WDF_DEVICE_RELEASE_HARDWARE EvtDeviceReleaseHardware;
 static EVT_WDF_DEVICE_D0 EvtDeviceD0Entry, EvtDeviceD0Exit;
 static EVT_WDF_DEVICE_PNP_STATE_CHANGE_NOTIFICATION EvtDevicePnpStateChange;
 static EVT_WDF_IO_QUEUE_IO_READ EvtIoRead;
-static EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL EvtIoDeviceControl;
+static EVT_WDF_IO_QUEUE_IO_WRITE EvtIoWrite;
+static EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL EvtIoDeviceControl, EvtIoExecute;
 static EVT_WDF_IO_QUEUE_IO_STOP EvtIoStop;
+static EVT_WDF_REQUEST_CANCEL EvtRequestCancel;
 static EVT_WDF_INTERRUPT_ISR EvtInterruptIsr;
 static EVT_WDF_INTERRUPT_DPC EvtInterruptDpc;
 static EVT_WDF_INTERRUPT_SWITCH EvtInterruptEnable, EvtInterruptDisable;
@@ -101,6 +118,36 @@ static NTSTATUS CreateInterrupts(WDFDEVICE device)
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS CreateQueues(WDFDEVICE device)
+{
+    WDF_IO_QUEUE_CONFIG queue = {
+        .Size = sizeof queue,
+        .DispatchType = 2, /* parallel */
+        .PowerManaged = 2,
+        .DefaultQueue = TRUE,
+        .EvtIoRead = EvtIoRead,
+        .EvtIoDeviceControl = EvtIoDeviceControl,
+        .Settings.NumberOfPresentedRequests = MAXULONG,
+    };
+    WDF_IO_QUEUE_CONFIG turns = {
+        .Size = sizeof turns,
+        .DispatchType = 1, /* sequential */
+        .PowerManaged = 2,
+        .EvtIoWrite = EvtIoWrite,
+        .EvtIoDeviceControl = EvtIoExecute,
+        .EvtIoStop = EvtIoStop,
+    };
+    PROBOT robot = Robot(device);
+    NTSTATUS status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+        WdfDriverGlobals, device, &queue, NULL, NULL);
+
+    if (!NT_SUCCESS(status)) return status;
+    status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
+        WdfDriverGlobals, device, &turns, NULL, &robot->Turns);
+    if (!NT_SUCCESS(status)) return status;
+    return WDF(WdfDeviceConfigureRequestDispatching, NTSTATUS, WDFDEVICE, WDFQUEUE, ULONG)(WdfDriverGlobals, device, robot->Turns, IRP_MJ_WRITE);
+}
+
 static NTSTATUS NTAPI EvtDriverDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT Init)
 {
     static const GUID robots = ROBOT_INTERFACE_GUID;
@@ -112,16 +159,6 @@ static NTSTATUS NTAPI EvtDriverDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT Init)
         .EvtDeviceReleaseHardware = EvtDeviceReleaseHardware,
     };
     WDF_OBJECT_ATTRIBUTES attributes = { .Size = sizeof attributes, .ExecutionLevel = 1, .SynchronizationScope = 1, .ContextTypeInfo = &RobotType };
-    WDF_IO_QUEUE_CONFIG queue = {
-        .Size = sizeof queue,
-        .DispatchType = 2,
-        .PowerManaged = 2,
-        .DefaultQueue = TRUE,
-        .EvtIoRead = EvtIoRead,
-        .EvtIoDeviceControl = EvtIoDeviceControl,
-        .EvtIoStop = EvtIoStop,
-        .Settings.NumberOfPresentedRequests = MAXULONG,
-    };
     WDFDEVICE device;
     NTSTATUS status;
 
@@ -136,8 +173,7 @@ static NTSTATUS NTAPI EvtDriverDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT Init)
     KeInitializeSpinLock(&Robot(device)->Lock);
     status = CreateInterrupts(device);
     if (!NT_SUCCESS(status)) return status;
-    status = WDF(WdfIoQueueCreate, NTSTATUS, WDFDEVICE, WDF_IO_QUEUE_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFQUEUE *)(
-        WdfDriverGlobals, device, &queue, NULL, NULL);
+    status = CreateQueues(device);
     if (!NT_SUCCESS(status)) return status;
     return WDF(WdfDeviceCreateDeviceInterface, NTSTATUS, WDFDEVICE, const GUID *, PUNICODE_STRING)(WdfDriverGlobals, device, &robots, NULL);
 }
@@ -258,54 +294,84 @@ static ULONG Result(ULONG code)
     return code < sizeof results ? results[code] : RobotFailed;
 }
 
-/* Ends the request that waits for the mailbox; not under the lock. */
-static void EndCommand(WDFREQUEST request, const ROBOT_COMMAND *command, ULONG result, LONG value)
+/* The next command, into the mailbox; under the lock. */
+static void Post(PROBOT robot)
 {
-    NTSTATUS status;
-    PROBOT_COMPLETION out = Buffer(WdfRequestRetrieveOutputBuffer, request, sizeof *out, &status);
+    const ROBOT_COMMAND *command = robot->Commands + robot->Done;
 
+    robot->Tag = (robot->Tag + 1) & 0xffff;
+    Write(robot, REG(ARG0), (ULONG)command->Argument0);
+    Write(robot, REG(ARG1), (ULONG)command->Argument1);
+    /* The robot's opcodes are in robot.h's order. */
+    Write(robot, REG(COMMAND), command->Opcode | robot->Tag << REG(COMMAND_TAG_SHIFT));
+}
+
+/*
+ * The turn of the request that runs is over; under the lock. Until it is unmarked EvtRequestCancel may come, which waits for the lock: it is
+ * then the one that completes.
+ */
+static void EndTurn(PROBOT robot, PENDED ended)
+{
+    ended->Request = robot->Running;
+    ended->Program = robot->Program;
+    ended->Command = robot->Commands[robot->Done < robot->Count ? robot->Done : robot->Count - 1];
+    ended->Done = robot->Done;
+    robot->Running = NULL;
+    if (WDF(WdfRequestUnmarkCancelable, NTSTATUS, WDFREQUEST)(WdfDriverGlobals, ended->Request) == STATUS_CANCELLED) ended->Request = NULL;
+}
+
+/* Completes a request with what came of it; not under the lock. */
+static void Finish(const ENDED *ended)
+{
+    PROBOT_COMPLETION out;
+    NTSTATUS status;
+
+    if (ended->Request == NULL) return;
+    if (ended->Program) {
+        Complete(ended->Request, ended->Done > 0 ? STATUS_SUCCESS : STATUS_IO_DEVICE_ERROR, ended->Done * sizeof(ROBOT_COMMAND));
+        return;
+    }
+    out = Buffer(WdfRequestRetrieveOutputBuffer, ended->Request, sizeof *out, &status);
     if (out == NULL) {
-        Complete(request, status, 0);
+        Complete(ended->Request, status, 0);
         return;
     }
     RtlZeroMemory(out, sizeof *out);
-    out->Tag = command->Tag;
-    out->Opcode = command->Opcode;
-    out->Result = result;
-    out->Value = value;
-    Complete(request, STATUS_SUCCESS, sizeof *out);
+    out->Tag = ended->Command.Tag;
+    out->Opcode = ended->Command.Opcode;
+    out->Result = ended->Result;
+    out->Value = ended->Value;
+    Complete(ended->Request, STATUS_SUCCESS, sizeof *out);
 }
 
 static void NTAPI EvtInterruptDpc(WDFINTERRUPT Interrupt, WDFOBJECT Device)
 {
     PROBOT robot = Robot(Device);
-    ULONG causes = (ULONG)InterlockedExchange((PLONG)&robot->Causes, 0), value, result = 0;
-    WDFREQUEST request = NULL;
-    ROBOT_COMMAND command;
-    LONG distance = 0;
+    ULONG causes = (ULONG)InterlockedExchange((PLONG)&robot->Causes, 0), value;
+    ENDED ended;
     KIRQL irql;
 
     UNREFERENCED_PARAMETER(Interrupt);
-    RtlZeroMemory(&command, sizeof command);
+    RtlZeroMemory(&ended, sizeof ended);
     KeAcquireSpinLock(&robot->Lock, &irql);
     robot->Statistics.Dpcs++;
-    if ((causes & 0x1) != 0 && robot->Pending != NULL) {
+    if ((causes & 0x1) != 0 && robot->Running != NULL) {
         value = Read(robot, REG(RESULT));
         /* An earlier command's end is not this one's. */
         if (FIELD(value, RESULT_TAG) == robot->Tag) {
-            request = robot->Pending;
-            robot->Pending = NULL;
-            command = robot->Command;
-            result = Result(FIELD(value, RESULT_CODE));
-            distance = (LONG)Read(robot, REG(RESULT_VALUE));
+            ended.Result = Result(FIELD(value, RESULT_CODE));
+            ended.Value = (LONG)Read(robot, REG(RESULT_VALUE));
             robot->Statistics.Commands++;
+            if (ended.Result == RobotOk) robot->Done++;
+            if (ended.Result == RobotOk && robot->Done < robot->Count) Post(robot);
+            else EndTurn(robot, &ended);
         }
     }
     /* Whatever else happened is for GET_STATE: cleared, so that the next edge interrupts again. */
     if ((causes & 0x2) != 0) Write(robot, REG(SENSEVT), Read(robot, REG(SENSEVT)));
     if ((causes & 0x4) != 0) Write(robot, REG(FAULTS), Read(robot, REG(FAULTS)));
     KeReleaseSpinLock(&robot->Lock, irql);
-    if (request != NULL) EndCommand(request, &command, result, distance);
+    Finish(&ended);
 }
 
 /* ---- requests ---- */
@@ -376,57 +442,95 @@ static void NTAPI EvtIoRead(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Length)
     Complete(Request, status, out != NULL ? sizeof *out : 0);
 }
 
-/* The request waits for EvtInterruptDpc, STOP or EvtIoStop. */
-static NTSTATUS Execute(PROBOT robot, WDFREQUEST request, const ROBOT_COMMAND *command)
+/* The turn lasts until EvtInterruptDpc, STOP, EvtIoStop or EvtRequestCancel ends it. A request that gets none is completed here. */
+static void BeginTurn(PROBOT robot, WDFREQUEST request, const ROBOT_COMMAND *commands, ULONG count, BOOLEAN program)
 {
-    NTSTATUS status = STATUS_PENDING;
+    NTSTATUS status = STATUS_SUCCESS;
     KIRQL irql;
+    ULONG i;
 
-    if (command->Opcode >= RobotOpcodes) return STATUS_INVALID_PARAMETER;
-    KeAcquireSpinLock(&robot->Lock, &irql);
-    if (robot->Pending != NULL) {
-        status = STATUS_DEVICE_BUSY;
-    } else {
-        robot->Pending = request;
-        robot->Command = *command;
-        robot->Tag = (robot->Tag + 1) & 0xffff;
-        Write(robot, REG(ARG0), (ULONG)command->Argument0);
-        Write(robot, REG(ARG1), (ULONG)command->Argument1);
-        /* The robot's opcodes are in robot.h's order. */
-        Write(robot, REG(COMMAND), command->Opcode | robot->Tag << REG(COMMAND_TAG_SHIFT));
+    for (i = 0; i < count; i++) {
+        if (commands[i].Opcode >= RobotOpcodes) status = STATUS_INVALID_PARAMETER;
     }
-    KeReleaseSpinLock(&robot->Lock, irql);
-    return status;
+    if (NT_SUCCESS(status)) {
+        KeAcquireSpinLock(&robot->Lock, &irql);
+        status = WDF(WdfRequestMarkCancelableEx, NTSTATUS, WDFREQUEST, EVT_WDF_REQUEST_CANCEL *)(WdfDriverGlobals, request, EvtRequestCancel);
+        if (NT_SUCCESS(status)) {
+            robot->Running = request;
+            robot->Commands = commands;
+            robot->Count = count;
+            robot->Done = 0;
+            robot->Program = program;
+            Post(robot);
+        }
+        KeReleaseSpinLock(&robot->Lock, irql);
+    }
+    if (!NT_SUCCESS(status)) Complete(request, status, 0);
 }
 
-/* Stops the robot; what waits for the mailbox is the caller's to end. With only: nothing happens unless that one waits. */
-static WDFREQUEST Stop(PROBOT robot, WDFREQUEST only, PROBOT_COMMAND command)
+static void NTAPI EvtIoWrite(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Length)
 {
-    WDFREQUEST request = NULL;
+    NTSTATUS status = STATUS_INVALID_PARAMETER;
+    const ROBOT_COMMAND *commands = NULL;
+
+    if (Length % sizeof *commands == 0 && Length / sizeof *commands <= MOST_COMMANDS) {
+        commands = Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof *commands, &status);
+    }
+    if (commands != NULL) BeginTurn(RobotOf(Queue), Request, commands, (ULONG)(Length / sizeof *commands), TRUE);
+    else Complete(Request, status, 0);
+}
+
+/* IOCTL_ROBOT_EXECUTE, from EvtIoDeviceControl. */
+static void NTAPI EvtIoExecute(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Out, SIZE_T In, ULONG Code)
+{
+    NTSTATUS status;
+    const ROBOT_COMMAND *command = Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof *command, &status);
+
+    UNREFERENCED_PARAMETER(Out);
+    UNREFERENCED_PARAMETER(In);
+    UNREFERENCED_PARAMETER(Code);
+    if (command != NULL) BeginTurn(RobotOf(Queue), Request, command, 1, FALSE);
+    else Complete(Request, status, 0);
+}
+
+/* Stops the robot, and ends the turn of what runs. With only: nothing happens unless that one runs. */
+static void Stop(PROBOT robot, WDFREQUEST only, PENDED ended)
+{
     KIRQL irql;
 
+    RtlZeroMemory(ended, sizeof *ended);
+    ended->Result = RobotAborted;
     KeAcquireSpinLock(&robot->Lock, &irql);
-    if (only == NULL || robot->Pending == only) {
-        request = robot->Pending;
-        robot->Pending = NULL;
-        *command = robot->Command;
+    if (only == NULL || robot->Running == only) {
+        if (robot->Running != NULL) EndTurn(robot, ended);
         robot->Tag = (robot->Tag + 1) & 0xffff;
         Write(robot, REG(ARG0), 0);
         Write(robot, REG(ARG1), 0);
         Write(robot, REG(COMMAND), REG(COMMAND_OPCODE_STOP) | robot->Tag << REG(COMMAND_TAG_SHIFT));
     }
     KeReleaseSpinLock(&robot->Lock, irql);
-    return request;
+}
+
+/* Whoever else ends the request's turn leaves its completion to this. */
+static void NTAPI EvtRequestCancel(WDFREQUEST Request)
+{
+    PROBOT robot = RobotOf(WDF(WdfRequestGetIoQueue, WDFQUEUE, WDFREQUEST)(WdfDriverGlobals, Request));
+    ENDED ended;
+
+    Stop(robot, Request, &ended);
+    InterlockedIncrement((PLONG)&robot->Statistics.Cancelled);
+    Complete(Request, STATUS_CANCELLED, 0);
 }
 
 /* The queue stops, for power or for good: a command must not hold that up. */
 static void NTAPI EvtIoStop(WDFQUEUE Queue, WDFREQUEST Request, ULONG Flags)
 {
     PROBOT robot = RobotOf(Queue);
-    ROBOT_COMMAND command;
+    ENDED ended;
 
     UNREFERENCED_PARAMETER(Flags);
-    if (Stop(robot, Request, &command) == NULL) return;
+    Stop(robot, Request, &ended);
+    if (ended.Request == NULL) return;
     InterlockedIncrement((PLONG)&robot->Statistics.Cancelled);
     Complete(Request, STATUS_CANCELLED, 0);
 }
@@ -436,8 +540,7 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T 
     PROBOT robot = RobotOf(Queue);
     ULONG_PTR information = 0;
     NTSTATUS status = STATUS_SUCCESS;
-    ROBOT_COMMAND command;
-    WDFREQUEST waiting;
+    ENDED ended;
     PVOID buffer;
 
     UNREFERENCED_PARAMETER(Out);
@@ -457,13 +560,13 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T 
         break;
     case IOCTL_ROBOT_EXECUTE:
         if (Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_COMPLETION), &status) == NULL) break;
-        buffer = Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof(ROBOT_COMMAND), &status);
-        if (buffer != NULL) status = Execute(robot, Request, buffer);
-        if (status == STATUS_PENDING) return;
+        if (Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof(ROBOT_COMMAND), &status) == NULL) break;
+        status = WDF(WdfRequestForwardToIoQueue, NTSTATUS, WDFREQUEST, WDFQUEUE)(WdfDriverGlobals, Request, robot->Turns);
+        if (NT_SUCCESS(status)) return;
         break;
     case IOCTL_ROBOT_STOP:
-        waiting = Stop(robot, NULL, &command);
-        if (waiting != NULL) EndCommand(waiting, &command, RobotAborted, 0);
+        Stop(robot, NULL, &ended);
+        Finish(&ended);
         break;
     case IOCTL_ROBOT_SET_WATCHDOG:
         buffer = Buffer(WdfRequestRetrieveInputBuffer, Request, sizeof(ULONG), &status);

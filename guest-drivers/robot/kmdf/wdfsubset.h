@@ -46,6 +46,7 @@ enum {
     WdfDeviceInitSetIoType = 61,
     WdfDeviceCreate = 75,
     WdfDeviceCreateDeviceInterface = 77,
+    WdfDeviceConfigureRequestDispatching = 93,
     WdfDriverCreate = 116,
     WdfInterruptCreate = 141,
     WdfInterruptQueueDpcForIsr = 142,
@@ -53,12 +54,16 @@ enum {
     WdfIoQueueCreate = 152,
     WdfIoQueueGetDevice = 157,
     WdfObjectGetTypedContextWorker = 202,
+    WdfRequestUnmarkCancelable = 256,
     WdfRequestComplete = 263,
     WdfRequestCompleteWithInformation = 265,
     WdfRequestRetrieveInputBuffer = 269,
     WdfRequestRetrieveOutputBuffer = 270,
+    WdfRequestForwardToIoQueue = 281,
+    WdfRequestGetIoQueue = 282,
     WdfCmResourceListGetCount = 304,
-    WdfCmResourceListGetDescriptor = 305
+    WdfCmResourceListGetDescriptor = 305,
+    WdfRequestMarkCancelableEx = 393
 };
 
 /* WDF(function, result, parameter types)(arguments): the framework wants the driver's globals first. */
@@ -120,7 +125,10 @@ typedef struct _WDF_DEVICE_PNP_NOTIFICATION_DATA {
 typedef void NTAPI EVT_WDF_DEVICE_PNP_STATE_CHANGE_NOTIFICATION(WDFDEVICE Device, const WDF_DEVICE_PNP_NOTIFICATION_DATA *Data);
 
 typedef void NTAPI EVT_WDF_IO_QUEUE_IO_READ(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Length);
+typedef void NTAPI EVT_WDF_IO_QUEUE_IO_WRITE(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Length);
 typedef void NTAPI EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Out, SIZE_T In, ULONG Code);
+
+typedef void NTAPI EVT_WDF_REQUEST_CANCEL(WDFREQUEST Request);
 
 typedef void NTAPI EVT_WDF_IO_QUEUE_IO_STOP(WDFQUEUE Queue, WDFREQUEST Request, ULONG Flags);
 
@@ -132,7 +140,7 @@ typedef struct _WDF_IO_QUEUE_CONFIG {
     BOOLEAN DefaultQueue;
     PVOID EvtIoDefault;
     EVT_WDF_IO_QUEUE_IO_READ *EvtIoRead;
-    PVOID EvtIoWrite;
+    EVT_WDF_IO_QUEUE_IO_WRITE *EvtIoWrite;
     EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL *EvtIoDeviceControl;
     PVOID EvtIoInternalDeviceControl;
     EVT_WDF_IO_QUEUE_IO_STOP *EvtIoStop;

@@ -7,9 +7,8 @@
 #define BUFFERED(n) CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800 + (n), METHOD_BUFFERED, FILE_ANY_ACCESS)
 
 enum {
-    WdfDeviceInitSetRequestAttributes = 72, WdfDeviceConfigureRequestDispatching = 93, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158,
-    WdfObjectReferenceActual = 205, WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255, WdfRequestUnmarkCancelable = 256,
-    WdfRequestForwardToIoQueue = 281, WdfRequestStopAcknowledge = 284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314,
+    WdfDeviceInitSetRequestAttributes = 72, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158, WdfObjectReferenceActual = 205,
+    WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255, WdfRequestStopAcknowledge = 284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314,
     WdfSpinLockCreate = 315, WdfSpinLockAcquire = 316, WdfSpinLockRelease = 317, WdfTimerCreate = 318
 };
 
@@ -303,7 +302,7 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
         .Settings.NumberOfPresentedRequests = MAXULONG,
     };
     WDF_IO_QUEUE_CONFIG sequential = {
-        .Size = sizeof sequential, .DispatchType = 1, .PowerManaged = 2, .EvtIoWrite = (PVOID)EvtIoWrite, .EvtIoStop = EvtIoStop, .EvtIoResume = EvtIoResume,
+        .Size = sizeof sequential, .DispatchType = 1, .PowerManaged = 2, .EvtIoWrite = EvtIoWrite, .EvtIoStop = EvtIoStop, .EvtIoResume = EvtIoResume,
     };
     WDF_IO_QUEUE_CONFIG manual = { .Size = sizeof manual, .DispatchType = 3, .PowerManaged = 0 };
     WDF_INTERRUPT_CONFIG interrupt = { .Size = sizeof interrupt, .ShareVector = 2, .EvtInterruptIsr = Isr };

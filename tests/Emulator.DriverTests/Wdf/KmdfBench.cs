@@ -50,12 +50,23 @@ internal sealed class KmdfBench
     /// <summary>A ROBOT_COMMAND through the mailbox.</summary>
     public static BenchRequest Command(BenchFile file, uint opcode, int argument0, int argument1, uint tag = 1)
     {
-        var command = new byte[16];
-        BinaryPrimitives.WriteUInt32LittleEndian(command, opcode);
-        BinaryPrimitives.WriteInt32LittleEndian(command.AsSpan(4), argument0);
-        BinaryPrimitives.WriteInt32LittleEndian(command.AsSpan(8), argument1);
+        byte[] command = Program((opcode, argument0, argument1));
         BinaryPrimitives.WriteUInt32LittleEndian(command.AsSpan(12), tag);
         return file.Control(Execute, command, CompletionSize);
+    }
+
+    /// <summary>ROBOT_COMMANDs.</summary>
+    public static byte[] Program(params (uint Opcode, int Argument0, int Argument1)[] commands)
+    {
+        var bytes = new byte[16 * commands.Length];
+        for (int i = 0; i < commands.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(16 * i), commands[i].Opcode);
+            BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan((16 * i) + 4), commands[i].Argument0);
+            BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan((16 * i) + 8), commands[i].Argument1);
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan((16 * i) + 12), (uint)i);
+        }
+        return bytes;
     }
 
     public static int Field(byte[] structure, int index) => BinaryPrimitives.ReadInt32LittleEndian(structure.AsSpan(4 * index));

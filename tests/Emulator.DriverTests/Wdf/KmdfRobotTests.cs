@@ -27,6 +27,9 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
     private string[] Enabled => [.. Interrupts.Select(i => $"EvtInterruptEnable ({i})")];
     private string[] Disabled => [.. Interrupts.Reverse().Select(i => $"EvtInterruptDisable ({i})")];
 
+    /// <summary>By the default queue, and in its turn.</summary>
+    private static string[] Presented => ["EvtIoDeviceControl (IOCTL 0x22e008)", "EvtIoDeviceControl (IOCTL 0x22e008)"];
+
     private string[] Interrupted => [$"EvtInterruptIsr ({Interrupts[0]})", $"EvtInterruptDpc ({Interrupts[0]})"];
 
     private string[] PowerUp => ["EvtDeviceD0Entry (from WdfPowerDeviceD3Final)", .. Enabled];
@@ -55,7 +58,7 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
         Drive(file, 50);
         Assert.That(file.Read(KmdfBench.StateSize).Status, Is.EqualTo(Success));
         file.Close();
-        Assert.That(_bench.TakeEvents(), Is.EqualTo((string[])["EvtIoDeviceControl (IOCTL 0x22e008)", .. Interrupted, "EvtIoRead"]));
+        Assert.That(_bench.TakeEvents(), Is.EqualTo((string[])[.. Presented, .. Interrupted, "EvtIoRead"]));
         Sleep();
         Assert.That(_bench.TakeEvents(), Is.EqualTo((string[])[.. Disabled, "EvtDeviceD0Exit (to WdfPowerDeviceD3)"]));
         Wake();
@@ -127,14 +130,14 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
     {
         Start();
         BenchFile file = Node.Open();
-        BenchRequest held = KmdfBench.Command(file, KmdfBench.Drive, 500, 100);
+        BenchRequest held = KmdfBench.Command(file, KmdfBench.Drive, 500, 100), next = KmdfBench.Command(file, KmdfBench.Drive, 20, 100);
         _bench.Machine.Advance(10_000_000);
         _bench.TakeEvents();
         Sleep();
         // The robot's stop ends with an interrupt.
         Assert.That(_bench.TakeEvents(),
             Is.EqualTo((string[])["EvtIoStop (IOCTL 0x22e008)", .. Interrupted, .. Disabled, "EvtDeviceD0Exit (to WdfPowerDeviceD3)"]));
-        Assert.That(held.Status, Is.EqualTo(NtStatus.Cancelled));
+        Assert.That((held.Status, next.IsCompleted), Is.EqualTo((NtStatus.Cancelled, false)));
         BenchRequest waiting = file.Read(KmdfBench.StateSize), cancelled = file.Read(KmdfBench.StateSize);
         Assert.That((waiting.Returned, waiting.IsCompleted), Is.EqualTo((NtStatus.Pending, false)));
         Assert.That(cancelled.Cancel(), Is.True, "the queue lets it go");
@@ -143,8 +146,73 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
         Wake();
         Assert.That(waiting.Wait(), Is.True);
         Assert.That((waiting.Status, waiting.Information), Is.EqualTo((Success, (ulong)KmdfBench.StateSize)));
-        Assert.That(_bench.TakeEvents(), Is.EqualTo((string[])["EvtDeviceD0Entry (from WdfPowerDeviceD3)", .. Enabled, "EvtIoRead"]));
-        Drive(file, 30);
+        Assert.That(_bench.TakeEvents(),
+            Is.EqualTo((string[])["EvtDeviceD0Entry (from WdfPowerDeviceD3)", .. Enabled, "EvtIoRead", "EvtIoDeviceControl (IOCTL 0x22e008)"]));
+        Assert.That(next.Wait(), Is.True);
+        Assert.That((next.Status, KmdfBench.Field(next.Output, 3)), Is.EqualTo((Success, 20)), "its turn came after the sleep");
+        file.Close();
+        End();
+    }
+
+    [Test]
+    public void A_program_runs_command_by_command_and_those_of_several_writers_one_after_the_other()
+    {
+        Start();
+        BenchFile file = Node.Open(), other = Node.Open();
+        byte[] program = KmdfBench.Program((KmdfBench.Drive, 40, 100), (KmdfBench.Wait, 20, 0), (KmdfBench.Drive, 30, 100));
+        BenchRequest first = file.Write(program), second = other.Write(program), command = KmdfBench.Command(file, KmdfBench.Drive, 5, 100);
+        Assert.That(first.Wait(), Is.True);
+        Assert.That((first.Status, first.Information, second.IsCompleted), Is.EqualTo((Success, (ulong)program.Length, false)));
+        Assert.That(second.Wait() && command.Wait(), Is.True);
+        Assert.That((second.Status, second.Information, command.Status), Is.EqualTo((Success, (ulong)program.Length, Success)));
+        byte[] state = file.Read(KmdfBench.StateSize).Output;
+        Assert.That(KmdfBench.Field(state, 1), Is.EqualTo(40 + 30 + 40 + 30 + 5), "odometer");
+        Assert.That(KmdfBench.Field(file.Control(KmdfBench.GetStatistics, outputLength: KmdfBench.StatisticsSize).Output, 3), Is.EqualTo(7), "commands");
+        other.Close();
+        file.Close();
+        End();
+    }
+
+    [Test]
+    public void A_program_that_stops_early_says_how_far_it_came()
+    {
+        Start();
+        BenchFile file = Node.Open();
+        // Only shorter drives are allowed.
+        BenchRequest partly = file.Write(KmdfBench.Program((KmdfBench.Drive, 10, 100), (KmdfBench.Drive, 1_000_000, 100), (KmdfBench.Drive, 10, 100)));
+        Assert.That(partly.Wait(), Is.True);
+        Assert.That((partly.Status, partly.Information), Is.EqualTo((Success, 16ul)));
+        BenchRequest not = file.Write(KmdfBench.Program((KmdfBench.Drive, 1_000_000, 100)));
+        Assert.That(not.Wait(), Is.True);
+        Assert.That(not.Status, Is.EqualTo(0xC000_0185), "STATUS_IO_DEVICE_ERROR");
+        BenchRequest stopped = file.Write(KmdfBench.Program((KmdfBench.Drive, 10, 100), (KmdfBench.Drive, 500, 100)));
+        _bench.Machine.Advance(1_000_000_000);
+        Assert.That((file.Control(KmdfBench.Stop).Status, stopped.Status, stopped.Information), Is.EqualTo((Success, Success, 16ul)));
+        Assert.That(file.Write(KmdfBench.Program((99, 0, 0))).Status, Is.EqualTo(NtStatus.InvalidParameter), "no such command");
+        Assert.That(file.Write([1, 2, 3]).Status, Is.EqualTo(NtStatus.InvalidParameter), "no whole command");
+        file.Close();
+        End();
+    }
+
+    [Test]
+    public void What_runs_and_what_waits_for_its_turn_can_be_cancelled()
+    {
+        Start();
+        BenchFile file = Node.Open();
+        BenchRequest running = file.Write(KmdfBench.Program((KmdfBench.Drive, 500, 100))), waiting = KmdfBench.Command(file, KmdfBench.Drive, 500, 100),
+            last = KmdfBench.Command(file, KmdfBench.Drive, 25, 100);
+        _bench.Machine.Advance(100_000_000);
+        _bench.TakeEvents();
+        Assert.That(waiting.Cancel(), Is.True);
+        Assert.That((waiting.Status, running.IsCompleted), Is.EqualTo((NtStatus.Cancelled, false)));
+        Assert.That(_bench.TakeEvents(), Is.Empty, "the queue's own affair");
+        Assert.That(running.Cancel(), Is.True);
+        Assert.That(running.Status, Is.EqualTo(NtStatus.Cancelled));
+        Assert.That(_bench.TakeEvents()[0], Is.EqualTo("EvtRequestCancel (write)"));
+        Assert.That(last.Wait(), Is.True);
+        Assert.That((last.Status, KmdfBench.Field(last.Output, 3)), Is.EqualTo((Success, 25)));
+        byte[] statistics = file.Control(KmdfBench.GetStatistics, outputLength: KmdfBench.StatisticsSize).Output;
+        Assert.That(KmdfBench.Field(statistics, 5), Is.EqualTo(1), "cancelled by the driver");
         file.Close();
         End();
     }
@@ -252,6 +320,23 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
         Assert.That(Node.PnpState, Is.EqualTo(4), "PNP_DEVICE_FAILED");
         Assert.That((Node.SurpriseRemove(), Node.Remove()), Is.EqualTo((Success, Success)));
         Unload();
+    }
+
+    // Parameters: which of the two, and SYSTEM_POWER_STATE or DEVICE_POWER_STATE.
+    [TestCase(Irp.SetPower, 0u, 4u)]
+    [TestCase(Irp.SetPower, 0u, 1u)]
+    [TestCase(Irp.QueryPower, 0u, 4u)]
+    [TestCase(Irp.QueryPower, 1u, 4u)]
+    public void The_framework_lets_the_next_power_request_come_once(byte minor, uint type, uint state)
+    {
+        Start();
+        BenchRequest request = Node.Send(Irp.Power, minor, 0, type, state);
+        Assert.That(request.Wait(), Is.True);
+        Assert.That(request.Status, Is.EqualTo(Success));
+        Assert.That(request.Visited, Is.EqualTo(Node.Stack.Select(l => l.Device)));
+        Assert.That(request.NextPowerStarted.Count(d => d == Node.Stack[1].Device), Is.EqualTo(1));
+        Wake();
+        End();
     }
 
     [Test]
