@@ -65,6 +65,9 @@ internal sealed class ArenaView : IDisposable
         // A crash elsewhere ends the process without this thread: the terminal must be itself again before it is told of.
         void OnCrash(object? sender, UnhandledExceptionEventArgs e) => screen.Dispose();
         AppDomain.CurrentDomain.UnhandledException += OnCrash;
+        // A second signal ends the process at once, so the terminal is given back at the first.
+        PosixSignalRegistration[] endings =
+            [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(s => PosixSignalRegistration.Create(s, _ => screen.Dispose()))];
         // After Ctrl-Z and fg the shell has written on the screen.
         using PosixSignalRegistration? resumed = OperatingSystem.IsLinux() ? PosixSignalRegistration.Create(PosixSignal.SIGCONT, _ => screen.DrawAnew()) : null;
         try
@@ -84,6 +87,7 @@ internal sealed class ArenaView : IDisposable
         finally
         {
             AppDomain.CurrentDomain.UnhandledException -= OnCrash;
+            foreach (PosixSignalRegistration ending in endings) ending.Dispose();
         }
     }
 

@@ -13,8 +13,10 @@ internal sealed class ScreenWriter : IDisposable
 
     private readonly TextWriter _output;
     private readonly StringBuilder _change = new();
+    private readonly Lock _lock = new();
     private IReadOnlyList<string> _shown = [];
-    private int _columns, _left;
+    private int _columns;
+    private bool _hasLeft;
     private volatile bool _anew;
 
     public ScreenWriter(TextWriter output)
@@ -26,6 +28,29 @@ internal sealed class ScreenWriter : IDisposable
 
     /// <summary>Shows lines, the first at the top. A screen of another size is drawn anew.</summary>
     public void Show(IReadOnlyList<string> lines, int columns)
+    {
+        lock (_lock)
+        {
+            if (!_hasLeft) Change(lines, columns);
+        }
+    }
+
+    /// <summary>Draws everything with the next screen: somebody else may have written on the terminal. Any thread.</summary>
+    public void DrawAnew() => _anew = true;
+
+    /// <summary>Brings back what was there before, and shows no more. Any thread, any number of times.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_hasLeft) return;
+            _hasLeft = true;
+            _output.Write(Leave);
+            _output.Flush();
+        }
+    }
+
+    private void Change(IReadOnlyList<string> lines, int columns)
     {
         bool anew = _anew || lines.Count != _shown.Count || columns != _columns;
         _anew = false;
@@ -41,16 +66,5 @@ internal sealed class ScreenWriter : IDisposable
         _output.Write(_change);
         _output.Flush();
         _change.Clear();
-    }
-
-    /// <summary>Draws everything with the next screen: somebody else may have written on the terminal. Any thread.</summary>
-    public void DrawAnew() => _anew = true;
-
-    /// <summary>Brings back what was there before. Any thread, any number of times.</summary>
-    public void Dispose()
-    {
-        if (Interlocked.Exchange(ref _left, 1) != 0) return;
-        _output.Write(Leave);
-        _output.Flush();
     }
 }

@@ -167,6 +167,7 @@ public sealed class ArenaTests
         screen.Show(["one", "2"], 79);
         Assert.That(Taken(), Does.StartWith("\u001b[2J"), "somebody wrote on it");
         screen.Dispose();
+        screen.Show(["too late", "2"], 79);
         screen.Dispose();
         Assert.That(Taken(), Is.EqualTo("\u001b[0m\u001b[?7h\u001b[?25h\u001b[?1049l"));
 

@@ -91,6 +91,7 @@ public sealed class RobotLabTests
     public void Without_a_terminal_the_arena_is_a_line_for_each_thing_a_robot_does()
     {
         using Process run = Start("emulator", "run", LabFile(), "--arena");
+        using IDisposable limit = EndLater(run);
         try
         {
             WaitForLine(run, "ready");
@@ -117,6 +118,7 @@ public sealed class RobotLabTests
         // script(1) gives the command a terminal, and types what it is sent.
         using Process run = Start("script", "--quiet", "--return", "--command",
             $"stty columns 100 rows 30; '{Path.Combine(AppContext.BaseDirectory, "emulator")}' run '{LabFile()}' --arena", "/dev/null");
+        using IDisposable limit = EndLater(run);
         try
         {
             var shown = new System.Text.StringBuilder();
@@ -161,6 +163,14 @@ public sealed class RobotLabTests
         start.Environment["TERM"] = "xterm";
         start.Environment.Remove("NO_COLOR");
         return Process.Start(start)!;
+    }
+
+    // What it never says would be waited for without end.
+    private static CancellationTokenSource EndLater(Process run)
+    {
+        var limit = new CancellationTokenSource(Patience);
+        limit.Token.Register(() => run.Kill(entireProcessTree: true));
+        return limit;
     }
 
     private static void WaitForLine(Process run, string expected)
