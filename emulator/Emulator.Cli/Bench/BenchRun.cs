@@ -108,9 +108,8 @@ internal sealed class BenchRun
         }
         catch (PeException problem)
         {
-            string[] absent = [.. file.Image.ImportedModules.Where(m => problem.Message.Contains($"{m}!", StringComparison.Ordinal)
-                && !m.Equals("ntoskrnl.exe", StringComparison.OrdinalIgnoreCase) && !m.Equals("HAL.dll", StringComparison.OrdinalIgnoreCase))];
-            string remedy = absent.Length > 0 ? $"name {string.Join(" and ", absent)}, too, or put it beside {file.Path}" : "the bench lacks these functions of NT";
+            string[] absent = [.. file.Image.ImportedModules.Where(m => problem.Message.Contains($"{m}!", StringComparison.Ordinal) && !Machine.Provides(m))];
+            string remedy = absent.Length > 0 ? $"name {string.Join(" and ", absent)}, too, or put it beside {file.Path}" : "the bench lacks these functions";
             throw new UserError($"{problem.Message}; {remedy}", cause: problem);
         }
     }

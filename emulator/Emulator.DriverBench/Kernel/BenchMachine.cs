@@ -134,6 +134,9 @@ public sealed class BenchMachine
     /// <summary>Counts how often other code came to stand somewhere.</summary>
     internal int CodeGeneration { get; private set; }
 
+    /// <summary>Whether the bench itself is what drivers import from under a file's name: "ntoskrnl.exe", "WDFLDR.SYS".</summary>
+    public bool Provides(string file) => _modules.Provide(file);
+
     /// <summary>The address of a function of NT, as a debugger shows it: "IopInvalidDeviceRequest". Null when the bench lacks it.</summary>
     public ulong? AddressOf(string ntFunction) => _services.Find(ntFunction);
 

@@ -33,6 +33,7 @@ internal enum AttributeRules
 internal sealed record ObjectAttributes(ulong Cleanup, ulong Destroy, ExecutionLevel Level, SynchronizationScope Scope, ulong Parent,
     ulong ContextType, ulong ContextSize, string ContextName)
 {
+    private const ulong MostContext = 1 << 20;
     private const uint Invalid = 0xC020_0209, ParentNotAllowed = 0xC020_020F, ScopeInvalid = 0xC020_0210, LevelInvalid = 0xC020_0211, NoParent = 0xC020_0212;
 
     /// <summary>Reads them as FxValidateObjectAttributes does (wdfstatus.h has its answers).</summary>
@@ -70,6 +71,7 @@ internal sealed record ObjectAttributes(ulong Cleanup, ulong Destroy, ExecutionL
             if ((SynchronizationScope)scope is not (SynchronizationScope.Inherit or SynchronizationScope.None)) return ScopeInvalid;
             if ((ExecutionLevel)level != ExecutionLevel.Inherit) return LevelInvalid;
         }
+        if (Math.Max(largerSize, contextSize) > MostContext) return NtStatus.InsufficientResources;
         attributes = new ObjectAttributes(cleanup, destroy, (ExecutionLevel)level, (SynchronizationScope)scope, parent, type,
             Math.Max(largerSize, contextSize), name);
         return NtStatus.Success;

@@ -6,6 +6,8 @@ namespace Emulator.DriverBench.Wdf;
 /// <summary>What can be done with an object of any type; general objects, and memory objects.</summary>
 internal sealed class ObjectFunctions(KmdfFramework framework)
 {
+    private const ulong MostMemory = 16 << 20;
+
     public void AddTo(FunctionTable table)
     {
         table.Add("WdfObjectCreate", "pp", Irql.Dispatch, (client, a) => Create(client, a[0], a[1]), allocates: true);
@@ -69,6 +71,7 @@ internal sealed class ObjectFunctions(KmdfFramework framework)
     {
         framework.NotNull(target, "Memory");
         if (size == 0) return NtStatus.InvalidParameter;
+        if (size > MostMemory) return NtStatus.InsufficientResources;
         uint status = ObjectAttributes.Read(framework, at, AttributeRules.Any, out ObjectAttributes? attributes);
         if (!NtStatus.IsSuccess(status)) return status;
         var memory = new FxMemory(framework, client, ParentOf(client, attributes), attributes, size);
@@ -88,7 +91,7 @@ internal sealed class ObjectFunctions(KmdfFramework framework)
     {
         public FxMemory(KmdfFramework framework, FxClient client, FxObject? parent, ObjectAttributes? attributes, ulong size)
             : base(framework, client, "WDFMEMORY", parent, attributes)
-            => (Size, Buffer) = (size, framework.Machine.AllocateKernel((int)Math.Min(size, int.MaxValue), "WDFMEMORY"));
+            => (Size, Buffer) = (size, framework.Machine.AllocateKernel((int)size, "WDFMEMORY"));
 
         public ulong Size { get; }
         public ulong Buffer { get; }

@@ -24,7 +24,7 @@ internal sealed class PowerPolicy(FxDevice device)
 {
     private readonly LinkedList<PolicyEvent> _events = [];
     private State _state;
-    private bool _running, _requested, _failed;
+    private bool _running, _requested, _failed, _shutsDown;
     private FxIrp? _systemRequest;
 
     private enum State
@@ -104,7 +104,7 @@ internal sealed class PowerPolicy(FxDevice device)
             irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::RaiseDevicePowerCompletion"));
             return NtStatus.Pending;
         }
-        _failed = !device.Power.PowerDown((DevicePower)(uint)irp.Parameter(2));
+        _failed = !device.Power.PowerDown(_shutsDown ? DevicePower.D3Final : (DevicePower)(uint)irp.Parameter(2));
         irp.Status = NtStatus.Success;
         PassDown(irp);
         return NtStatus.Pending;
@@ -115,6 +115,8 @@ internal sealed class PowerPolicy(FxDevice device)
         bool working = (uint)irp.Parameter(2) == 1;
         if (working) return irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_SystemPowerS0Completion"));
         irp.MarkPending();
+        // PowerSystemShutdown.
+        _shutsDown = (uint)irp.Parameter(2) == 6;
         _systemRequest = irp;
         irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_SystemPowerSxCompletion"));
         return NtStatus.Pending;

@@ -218,6 +218,25 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
     }
 
     [Test]
+    public void At_a_shutdown_the_device_goes_down_for_good()
+    {
+        Start();
+        _bench.TakeEvents();
+        // S5.
+        Assert.That(Node.SetSystemPower(6), Is.EqualTo(Success));
+        Assert.That(_bench.TakeEvents(), Is.EqualTo(PowerDown));
+    }
+
+    [Test]
+    public void A_device_left_behind_is_found()
+    {
+        Start();
+        _bench.Unload();
+        Assert.That(_bench.Machine.Findings.Select(f => f.Text), Has.Some.Contains("KmdfRobot leaves its device object in the stack")
+            .And.Some.Contains("KmdfRobot is unloaded and leaves the device object"));
+    }
+
+    [Test]
     public void A_file_that_closes_takes_along_what_still_waits_in_the_queue()
     {
         Start();
