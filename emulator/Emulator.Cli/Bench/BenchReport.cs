@@ -33,12 +33,16 @@ internal sealed record FindingLine(string Rule, string Text, string Function, Nt
 internal sealed record BenchCost(double Milliseconds, double InstructionsPerSecond, double PeakMegabytes);
 
 /// <summary>All that a run in the bench found. Its JSON has these names.</summary>
+/// <param name="Injected">The faults that were made.</param>
+/// <param name="Allocations">The calls that could fail for want of resources.</param>
+/// <param name="Accesses">Of drivers to the first device.</param>
 /// <param name="Callbacks">Those of KMDF drivers that the framework called, in order; null without such drivers.</param>
 internal sealed record BenchReport(
     string Machine, string Model, string Device, string Interrupts, IReadOnlyList<ModuleLine> Modules, IReadOnlyList<StepResult> Steps,
-    DeviceStackListing? Stack, IReadOnlyList<DriverListing> Drivers, DriverPairListing? Pair, DeviceNodeListing? Nodes, IReadOnlyList<string> Injected,
-    IReadOnlyList<string> Printed, IReadOnlyList<string>? Callbacks, IReadOnlyList<FindingLine> Findings, ulong Instructions, long VirtualTimeNs, int InterruptsDelivered, int DpcsDelivered,
-    bool Clean, BenchCost? Cost);
+    DeviceStackListing? Stack, IReadOnlyList<DriverListing> Drivers, DriverPairListing? Pair, DeviceNodeListing? Nodes, bool FaultsWanted,
+    IReadOnlyList<string> Injected, int Allocations, int Accesses, IReadOnlyList<string> Printed, IReadOnlyList<string>? Callbacks,
+    IReadOnlyList<FindingLine> Findings, ulong Instructions, long VirtualTimeNs, int InterruptsDelivered, int DpcsDelivered, bool Clean,
+    BenchCost? Cost);
 
 [JsonSourceGenerationOptions(
     WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,

@@ -38,6 +38,7 @@ internal sealed class BenchRun
     private readonly List<BenchRequest> _pending = [];
     private LoadedDriver? _function;
     private DeviceNode? _node;
+    private DeviceNode? _first;
     private BenchFile? _file;
     private int _plugs;
     private bool _ended;
@@ -59,6 +60,9 @@ internal sealed class BenchRun
 
     /// <summary>Sees the machine when the device has started; null for nobody.</summary>
     public Action<DeviceNode>? Started { get; init; }
+
+    /// <summary>The first device's accesses by its drivers, which <see cref="BenchChoice.DeviceGone"/> counts.</summary>
+    public int Accesses => _first?.Accesses ?? 0;
 
     /// <summary>No rule was broken, and nothing failed that should not.</summary>
     public bool IsClean => Machine.Findings.Count == 0 && !_steps.Any(s => s.IsFailure);
@@ -149,6 +153,7 @@ internal sealed class BenchRun
                 return function;
             },
             _choice.Interrupts);
+        _first ??= _node;
         _ended = false;
         if (_plugs == 1 && _choice.DeviceGone > 0) Machine.Faults.LoseDevice(_node, _choice.DeviceGone);
         if (_plugs == 1 && _choice.Storm > 0) Machine.Faults.Storm(_node, _choice.Storm);

@@ -20,6 +20,12 @@ internal static class BenchText
         }
         if (report.Callbacks is { } callbacks) Block(output, "callbacks of the framework", Lines(callbacks));
         if (report.Printed.Count > 0) Block(output, "printed", Lines(report.Printed));
+        // Where a number was too high, what there was to count says which would do.
+        if (report.FaultsWanted && report.Injected.Count == 0)
+        {
+            Block(output, "faults made", Invariant($"none: there were {report.Allocations} allocations, {report.Accesses} accesses to the first device and ")
+                + Invariant($"{report.InterruptsDelivered} interrupts\n"));
+        }
         if (report.Injected.Count > 0) Block(output, "faults made", Lines(report.Injected));
         Block(output, "findings", report.Findings.Count == 0 ? "none\n" : Lines(report.Findings.Select(Text)));
         output.WriteLine();

@@ -168,7 +168,11 @@ internal static class BenchCommand
             Started = node => listing = show(run.Machine.Viewer, node, run.Machine.RootNode),
         };
         if (Stoppable(run.Live)) throw UserError.Failed($"{interruption.Signal} stopped the bench");
-        if (listing is null) throw UserError.Failed($"the device did not start: {run.Steps[^1].Name} {run.Steps[^1].Status}; `emulator bench run` says more");
+        if (listing is null)
+        {
+            StepResult? why = run.Steps.FirstOrDefault(s => s.IsFailure);
+            throw UserError.Failed($"the device did not start: {why?.Name} {why?.Status}; `emulator bench run` says more");
+        }
         if (format == OutputFormat.Json) console.Output.WriteLine(JsonSerializer.Serialize(listing, json));
         else console.Output.Write(listing.ToString());
         foreach (DriverBench.Kernel.Finding finding in run.Machine.Findings) console.Error.WriteLine($"finding: {finding}");
@@ -194,7 +198,8 @@ internal static class BenchCommand
         string interrupts = choice.Interrupts == InterruptGrant.Messages ? "message interrupts where the device has them" : "line interrupt";
         return new BenchReport(
             machine.Is64Bit ? "x64" : "x86", model.Name, function?.Identity.ToString() ?? "", interrupts, run.Modules, run.Steps, run.Snapshot?.Stack,
-            run.Snapshot?.Drivers ?? [], run.Snapshot?.Pair, run.Snapshot?.Nodes, [.. machine.Faults.Injected.Select(f => f.ToString())], machine.Printed,
+            run.Snapshot?.Drivers ?? [], run.Snapshot?.Pair, run.Snapshot?.Nodes, choice.HasFaults,
+            [.. machine.Faults.Injected.Select(f => f.ToString())], machine.Faults.Allocations, run.Accesses, machine.Printed,
             machine.Framework.Events.Count == 0 ? null : [.. machine.Framework.Events.Select(e => e.ToString())],
             [.. machine.Findings.Select(f => FindingLine.Of(f, machine.Is64Bit))], machine.Cpu.InstructionsExecuted, machine.Clock.Now,
             machine.InterruptsDelivered, machine.DpcsDelivered, run.IsClean, cost);

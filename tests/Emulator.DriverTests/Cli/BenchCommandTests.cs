@@ -109,6 +109,27 @@ internal sealed partial class BenchCommandTests(Machine architecture)
     }
 
     [Test]
+    public void A_fault_that_never_came_says_what_there_was_to_count()
+        => Assert.That(Block(Bench("run", Proseware, "--fail-allocation", "50000"), "faults made").Single(),
+            Does.Match(@"^  none: there were [1-9]\d+ allocations, [1-9]\d+ accesses to the first device and \d+ interrupts$"));
+
+    [Test]
+    public void A_device_that_does_not_start_is_a_failure_and_the_rest_of_its_life_is_left_out()
+    {
+        CommandRun run = Bench("run", Proseware, "--model", "contoso-robot", "--steps", "start,open");
+        Assert.That(run.ExitCode, Is.EqualTo(1));
+        Assert.That(Life(run), Is.EqualTo(new[]
+        {
+            "DllInitialize GeneralRobot STATUS_SUCCESS", "DriverEntry ProsewareRobot STATUS_SUCCESS", "AddDevice STATUS_SUCCESS",
+            "START_DEVICE STATUS_DEVICE_CONFIGURATION_ERROR", "REMOVE_DEVICE STATUS_SUCCESS", "open left out", "DriverUnload ProsewareRobot STATUS_SUCCESS",
+        }));
+        Assert.That(run.Output.TrimEnd().Split('\n')[^1], Does.StartWith("failed: START_DEVICE STATUS_DEVICE_CONFIGURATION_ERROR: "));
+        CommandRun view = Bench("devstack", Proseware, "--model", "contoso-robot");
+        Assert.That((view.ExitCode, view.Output), Is.EqualTo((1, "")));
+        Assert.That(view.Error, Does.StartWith("emulator: the device did not start: START_DEVICE STATUS_DEVICE_CONFIGURATION_ERROR"));
+    }
+
+    [Test]
     public void A_broken_rule_is_a_finding_with_its_function_and_exit_code_1()
     {
         CommandRun run = Bench("run", Proseware, "--interrupts", "line", "--storm", "1", "--steps", $"start,open,{Drive},wait=3s");
