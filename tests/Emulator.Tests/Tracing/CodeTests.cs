@@ -138,7 +138,8 @@ public sealed class CodeTests
         Assert.That(() => Open(file), Throws.TypeOf<TraceFormatException>().With.Message.Contains(says));
     }
 
-    private static byte[] Sample() => Record(recorder =>
+    /// <summary>A small trace whose accesses have instructions.</summary>
+    internal static byte[] Sample() => Record(recorder =>
     {
         IDeviceObserver observer = recorder.AttachAt("card", "test-card", TestCard.Detached(), startNs: 0);
         observer.OnCode(0, Start);

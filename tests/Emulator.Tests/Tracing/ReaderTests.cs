@@ -252,9 +252,9 @@ public sealed class ReaderTests
             .Check(Config.QuickThrowOnFailure.WithMaxTest(300).WithQuietOnSuccess(true));
 
     [Test]
-    public void A_trace_with_any_bytes_changed_is_read_or_refused()
+    public void A_trace_with_any_bytes_changed_is_read_or_refused([Values] bool withCode)
     {
-        byte[] file = Sample();
+        byte[] file = withCode ? CodeTests.Sample() : Sample();
         Gen<(int At, byte Value)> change = ArbMap.Default.GeneratorFor<byte>().SelectMany(v => Gen.Choose(0, file.Length - 1).Select(at => (at, v)));
         Prop.ForAll(change.NonEmptyListOf().ToArbitrary(), changes =>
         {
@@ -289,7 +289,7 @@ public sealed class ReaderTests
             using TraceReader reader = Open(file);
             var json = new JsonTraceRenderer(Stream.Null, fold: true);
             var text = new TextTraceRenderer(new PlainTraceTextWriter(TextWriter.Null), devices: reader.Devices);
-            var filter = new TraceFilter { Registers = ["*A*"] };
+            var filter = new TraceFilter { Registers = ["*A*"], Functions = ["*b*"] };
             int shown = 0;
             foreach (TraceEntry entry in reader.Read())
             {
