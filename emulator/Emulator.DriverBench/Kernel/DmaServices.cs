@@ -89,6 +89,7 @@ internal sealed class DmaServices(BenchMachine machine)
     {
         if (machine.Bus.SlotOfPdo(pdo) is null) return 0;
         (NtLayout layout, GuestMemory guest) = (machine.Layout, machine.Guest);
+        AskForBusInterface(pdo);
         ulong adapter = machine.AllocateKernel(layout.Pointer * 2 + ((Operations + 1) * layout.Pointer), "DMA_ADAPTER");
         ulong table = adapter + (ulong)(layout.Pointer * 2);
         guest.SetU16(adapter, 1);
@@ -103,6 +104,20 @@ internal sealed class DmaServices(BenchMachine machine)
         if (registers != 0) guest.SetU32(registers, 64);
         _adapters[adapter] = (pdo, machine.CallerAddress);
         return adapter;
+    }
+
+    // NT first asks the device's stack, from the top, for an adapter of the bus's own, mostly out of the middle of a driver's START_DEVICE.
+    // This bus has none, so that the HAL's is taken.
+    private void AskForBusInterface(ulong pdo)
+    {
+        const string what = "BUS_INTERFACE_STANDARD";
+        const int idSize = 16;
+        int size = 8 * machine.Layout.Pointer;
+        ulong ask = machine.AllocateKernel(idSize + size, what);
+        // GUID_BUS_INTERFACE_STANDARD (wdmguid.h). Size and version, 16 bits each, share a slot.
+        machine.Guest.SetBytes(ask, new Guid(0x496B8280, 0x6F25, 0x11D0, 0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F).ToByteArray());
+        machine.Io.Send(pdo, Irp.Pnp, Irp.QueryInterface, NtStatus.NotSupported, [ask, (uint)size | 1u << 16, ask + idSize, 0],
+            ended: _ => machine.FreeKernel(ask, what));
     }
 
     private ulong PutAdapter(ulong adapter)

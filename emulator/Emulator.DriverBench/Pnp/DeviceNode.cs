@@ -72,24 +72,88 @@ public sealed class DeviceNode
         Enter(DeviceNodeState.DriversAdded);
     }
 
-    /// <summary>Asks for capabilities, then starts with the resources of the model's BARs and its interrupts. Gives the final status.</summary>
+    /// <summary>
+    /// Starts with the resources of the model's BARs and its interrupts; gives the status of START_DEVICE. Around it the stack sees what NT 5.2's PnP manager
+    /// sends, in its order: first FILTER_RESOURCE_REQUIREMENTS; when it has started QUERY_CAPABILITIES, QUERY_PNP_DEVICE_STATE and, for the devices below it,
+    /// QUERY_DEVICE_RELATIONS. A device that was stopped is started with nothing around it.
+    /// </summary>
     public uint Start()
     {
-        ulong capabilities = _machine.AllocateKernel(64, "DEVICE_CAPABILITIES");
-        _machine.Guest.SetU16(capabilities, 64);
-        _machine.Guest.SetU16(capabilities + 2, 1);
-        Pnp(Irp.QueryCapabilities, capabilities);
-        _machine.FreeKernel(capabilities, "DEVICE_CAPABILITIES");
-        ulong list = BuildResources();
         bool again = State == DeviceNodeState.Stopped;
-        if (!again) Enter(DeviceNodeState.ResourcesAssigned, DeviceNodeState.StartPending);
+        if (!again)
+        {
+            FilterRequirements();
+            Enter(DeviceNodeState.ResourcesAssigned, DeviceNodeState.StartPending);
+        }
+        ulong list = BuildResources();
         uint status = Pnp(Irp.StartDevice, list, list);
         _machine.FreeKernel(list, "CM_RESOURCE_LIST");
         Enter(again ? DeviceNodeState.RestartCompletion : DeviceNodeState.StartCompletion);
         if (!NtStatus.IsSuccess(status)) Enter(DeviceNodeState.AwaitingQueuedRemoval);
         else if (again) Enter(DeviceNodeState.Started);
-        else Enter(DeviceNodeState.StartPostWork, DeviceNodeState.Started);
+        else FinishStart();
         return status;
+    }
+
+    private void FinishStart()
+    {
+        Enter(DeviceNodeState.StartPostWork);
+        ulong capabilities = _machine.AllocateKernel(64, "DEVICE_CAPABILITIES");
+        _machine.Guest.SetU16(capabilities, 64);
+        _machine.Guest.SetU16(capabilities + 2, 1);
+        Pnp(Irp.QueryCapabilities, capabilities);
+        _machine.FreeKernel(capabilities, "DEVICE_CAPABILITIES");
+        BenchRequest state = Send(Irp.Pnp, Irp.QueryDeviceState);
+        Ended(state);
+        _slot.PnpState = (uint)state.Information;
+        Enter(DeviceNodeState.Started);
+        // BusRelations is 0; the answer, DEVICE_RELATIONS in the pool, is the caller's.
+        BenchRequest relations = Send(Irp.Pnp, Irp.QueryDeviceRelations, 0);
+        if (NtStatus.IsSuccess(Ended(relations)) && relations.Information != 0) _machine.Memory.Free(relations.Information);
+        Enter(DeviceNodeState.EnumerateCompletion, DeviceNodeState.Started);
+    }
+
+    // A driver that wants other requirements answers with a list of its own in the pool; this bus has the ones it has.
+    private void FilterRequirements()
+    {
+        ulong list = BuildRequirements();
+        BenchRequest request = Send(Irp.Pnp, Irp.FilterResourceRequirements, list);
+        if (NtStatus.IsSuccess(Ended(request)) && request.Information != 0 && request.Information != list) _machine.Memory.Free(request.Information);
+        _machine.FreeKernel(list, "IO_RESOURCE_REQUIREMENTS_LIST");
+    }
+
+    private ulong BuildRequirements()
+    {
+        const int header = 40, descriptor = 32;
+        GuestMemory guest = _machine.Guest;
+        Bar[] bars = [.. Function.Bars.OfType<Bar>()];
+        int size = header + ((bars.Length + 1) * descriptor);
+        ulong list = _machine.AllocateKernel(size, "IO_RESOURCE_REQUIREMENTS_LIST");
+        guest.SetU32(list, (uint)size);
+        // PCIBus; one alternative, version and revision 1.
+        guest.SetU32(list + 4, 5);
+        guest.SetU32(list + 28, 1);
+        guest.SetU32(list + 32, 0x0001_0001);
+        guest.SetU32(list + 36, (uint)bars.Length + 1);
+        ulong at = list + header;
+        foreach (Bar bar in bars)
+        {
+            // As in BuildResources; anywhere below 4 GiB, on a multiple of its size.
+            guest.SetByte(at + 1, bar.Kind == BarKind.Io ? (byte)1 : (byte)3);
+            guest.SetByte(at + 2, 1);
+            guest.SetU16(at + 4, (ushort)(bar.Kind == BarKind.Io ? 1 : 0));
+            guest.SetU32(at + 8, (uint)bar.Size);
+            guest.SetU32(at + 12, (uint)bar.Size);
+            guest.SetU64(at + 24, bar.Kind == BarKind.Io ? 0xFFFFu : uint.MaxValue);
+            at += descriptor;
+        }
+        bool message = _slot.Messages > 0;
+        guest.SetByte(at + 1, 2);
+        guest.SetByte(at + 2, message ? (byte)1 : (byte)3);
+        guest.SetU16(at + 4, (ushort)(message ? 3 : 0));
+        guest.SetU32(at + 8, _slot.Vector);
+        guest.SetU32(at + 12, _slot.Vector);
+        return list;
     }
 
     public uint QueryStop() => Query(Irp.QueryStop, DeviceNodeState.QueryStopped);

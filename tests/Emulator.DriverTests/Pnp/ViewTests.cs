@@ -87,6 +87,22 @@ internal sealed class ViewTests(Machine architecture)
     }
 
     [Test]
+    public void The_devices_carry_what_they_carry_in_an_NT_5_2_kernel()
+    {
+        var findings = new List<Emulator.Nt.NtFinding>();
+        IReadOnlyList<DeviceObject> stack = Viewer.Reader.ReadStackOf(_bench.Node.Pdo, findings);
+        Assert.That(stack.Select(d => d.StackSize), Is.EqualTo(new[] { 3, 2, 1 }));
+        // DO_POWER_PAGABLE and DO_BUFFERED_IO; FILE_DEVICE_SECURE_OPEN; FILE_DEVICE_UNKNOWN.
+        Assert.That(stack.Take(2).Select(d => (d.Flags, d.Characteristics, d.DeviceType)), Is.All.EqualTo((0x2004u, 0x100u, 0x22u)));
+        // DO_BUS_ENUMERATED_DEVICE and DO_DEVICE_HAS_NAME.
+        Assert.That(stack[2].Flags, Is.EqualTo(0x1040u));
+        DriverObject filter = Viewer.Drivers.Single(d => d.Name == @"\Driver\AfterThought");
+        DeviceObject control = Viewer.Reader.ReadDevicesOf(filter, findings).Single(d => d.Name == "AfterThought");
+        Assert.That((control.Flags, control.Characteristics, control.DeviceType, control.StackSize), Is.EqualTo((0x44u, 0x100u, 0x22u, 1)));
+        Assert.That(findings, Is.Empty);
+    }
+
+    [Test]
     public void The_pair_takes_one_level()
     {
         DriverPairListing pair = Viewer.ShowPair(_bench.Specific.Object)!;
@@ -130,7 +146,7 @@ internal sealed class ViewTests(Machine architecture)
     public void The_node_keeps_step_with_the_devices_life()
     {
         DeviceNode node = _bench.Node;
-        Expect(DeviceNodeState.Started, DeviceNodeState.StartPostWork);
+        Expect(DeviceNodeState.Started, DeviceNodeState.EnumerateCompletion);
         node.QueryStop();
         Expect(DeviceNodeState.QueryStopped, DeviceNodeState.Started);
         node.CancelStop();
