@@ -95,9 +95,21 @@ internal sealed partial class IoServices
         // SL_PENDING_RETURNED, while the location is still there to be looked at.
         bool here = !request.IsCompleted && Guest.Byte(irp + (ulong)Layout.IrpCurrentLocation) <= at - 1;
         bool marked = request.WasPending(at - 1) || (here && (Guest.Byte(location + 3) & 1) != 0);
+        // Without a completion routine the mark of a driver below is passed up when the request ends.
+        marked |= here && status == NtStatus.Pending && WillBePending(irp, location - (ulong)Layout.StackSize);
         if (status == NtStatus.Pending && !marked) machine.ReportAt(Rule.IrpCompletion, "returned STATUS_PENDING without IoMarkIrpPending", routine);
         if (status != NtStatus.Pending && marked) machine.ReportAt(Rule.IrpCompletion, $"returned 0x{status:x8} after IoMarkIrpPending", routine);
         return status;
+    }
+
+    private bool WillBePending(ulong irp, ulong next)
+    {
+        for (; next >= irp + (ulong)Layout.IrpSize; next -= (ulong)Layout.StackSize)
+        {
+            byte control = Guest.Byte(next + 3);
+            if ((control & 0xE1) != 0) return (control & 0xE1) == 1;
+        }
+        return false;
     }
 
     /// <summary>What the driver that passes a request on left in the stack location for the next.</summary>

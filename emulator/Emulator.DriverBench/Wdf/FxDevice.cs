@@ -5,6 +5,9 @@ namespace Emulator.DriverBench.Wdf;
 /// <summary>WDFDEVICE of a function or filter driver: the device object in its stack, and what each request to it goes through.</summary>
 internal sealed class FxDevice : FxObject
 {
+    // DO_BUFFERED_IO, DO_DIRECT_IO, DO_POWER_PAGABLE, DO_POWER_INRUSH.
+    private const uint BufferedIo = 4, DirectIo = 0x10, PowerPagable = 0x2000, PowerInrush = 0x4000;
+
     private readonly List<(string Name, bool Enabled)> _interfaces = [];
     private readonly List<FxQueue> _queues = [];
     private readonly FxQueue?[] _dispatch = new FxQueue?[NtLayout.MajorFunctions];
@@ -23,10 +26,13 @@ internal sealed class FxDevice : FxObject
         Resources = new DeviceResources(this);
         ulong target = Machine.Io.CreateDevice(init.Client.DriverObject, (uint)Machine.Layout.Pointer * 8, "", init.DeviceType, init.Characteristics, 0);
         DeviceObject = target;
-        // DO_BUFFERED_IO, DO_DIRECT_IO, DO_EXCLUSIVE, DO_POWER_PAGABLE.
-        uint io = init.IoType switch { DeviceIoType.Buffered => 4u, DeviceIoType.Direct => 0x10u, _ => 0 };
-        SetFlags(set: io | (init.IsExclusive ? 8u : 0) | (init.IsPageable ? 0x2000u : 0), clear: 0);
         Attached = Machine.Io.Attach(target, init.Pdo);
+        if (init.IsFilter) ResembleAttached();
+        else
+        {
+            uint io = init.IoType switch { DeviceIoType.Buffered => BufferedIo, DeviceIoType.Direct => DirectIo, _ => 0 };
+            SetFlags(set: io | (init.IsExclusive ? 8u : 0) | (init.IsPageable ? PowerPagable : 0), clear: 0);
+        }
         framework.Devices.Add(target, this);
     }
 
@@ -241,6 +247,15 @@ internal sealed class FxDevice : FxObject
             Machine.Names.SetInterface(_interfaces[i].Name, enable);
             _interfaces[i] = (_interfaces[i].Name, enable);
         }
+    }
+
+    /// <summary>A filter is to those above it what the device below is.</summary>
+    private void ResembleAttached()
+    {
+        NtLayout layout = Machine.Layout;
+        SetFlags(set: Guest.U32(Attached + (ulong)layout.DeviceFlags) & (BufferedIo | DirectIo | PowerPagable | PowerInrush), clear: 0);
+        Guest.SetU32(DeviceObject + (ulong)layout.DeviceType, Guest.U32(Attached + (ulong)layout.DeviceType));
+        Guest.SetU32(DeviceObject + (ulong)layout.DeviceCharacteristics, Guest.U32(Attached + (ulong)layout.DeviceCharacteristics));
     }
 
     private static FxDevice Find(KmdfFramework framework, ulong deviceObject)

@@ -132,7 +132,7 @@ internal sealed partial class PnpMachine
 
     private PnpState SendStartDown()
     {
-        TakeRequest().SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_PnpStartDeviceCompletionRoutine"));
+        TakeRequest().SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_PnpStartDeviceCompletionRoutine"), device.Handle);
         return PnpState.Null;
     }
 

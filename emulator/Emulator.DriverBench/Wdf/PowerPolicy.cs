@@ -17,14 +17,16 @@ internal enum PolicyEvent
 }
 
 /// <summary>
-/// The power policy owner of a stack, which a function driver is: turns requests for the system's power into requests for the device's,
-/// and powers the device for the PnP machine. While one of its own requests is under way, all else waits.
+/// Powers the device for the PnP machine. A function driver's is the power policy owner of its stack: it turns requests for the system's
+/// power into requests for the device's, and while one of these is under way, all else waits. A filter goes along with those that come.
 /// </summary>
 internal sealed class PowerPolicy(FxDevice device)
 {
     private readonly LinkedList<PolicyEvent> _events = [];
     private State _state;
     private bool _running, _requested, _failed, _shutsDown;
+
+    private bool IsOwner => !device.Init.IsFilter;
     private FxIrp? _systemRequest;
 
     private enum State
@@ -84,6 +86,7 @@ internal sealed class PowerPolicy(FxDevice device)
     {
         _failed = !device.Power.PowerUp();
         Complete(irp);
+        if (_failed && !IsOwner) device.Pnp.Process(PnpEvent.PowerUpFailed);
         return NtStatus.MoreProcessingRequired;
     }
 
@@ -92,7 +95,7 @@ internal sealed class PowerPolicy(FxDevice device)
 
     private uint SetDevicePower(FxIrp irp)
     {
-        if (!_requested)
+        if (!_requested && IsOwner)
         {
             throw device.Framework.Violation(WdfViolation.PowerMultiplePpo,
                 $"a device power request for {device} that the framework did not send: another driver of the stack is power policy owner, too");
@@ -101,24 +104,26 @@ internal sealed class PowerPolicy(FxDevice device)
         irp.MarkPending();
         if ((uint)irp.Parameter(2) == (uint)DevicePower.D0)
         {
-            irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::RaiseDevicePowerCompletion"));
+            irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::RaiseDevicePowerCompletion"), device.Handle);
             return NtStatus.Pending;
         }
         _failed = !device.Power.PowerDown(_shutsDown ? DevicePower.D3Final : (DevicePower)(uint)irp.Parameter(2));
         irp.Status = NtStatus.Success;
         PassDown(irp);
+        if (_failed && !IsOwner) device.Pnp.Process(PnpEvent.PowerDownFailed);
         return NtStatus.Pending;
     }
 
     private uint SetSystemPower(FxIrp irp)
     {
+        if (!IsOwner) return PassDown(irp);
         bool working = (uint)irp.Parameter(2) == 1;
-        if (working) return irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_SystemPowerS0Completion"));
+        if (working) return irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_SystemPowerS0Completion"), device.Handle);
         irp.MarkPending();
         // PowerSystemShutdown.
         _shutsDown = (uint)irp.Parameter(2) == 6;
         _systemRequest = irp;
-        irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_SystemPowerSxCompletion"));
+        irp.SendOn(device.Attached, device.Framework.AddressOf("FxPkgFdo::_SystemPowerSxCompletion"), device.Handle);
         return NtStatus.Pending;
     }
 

@@ -1,15 +1,29 @@
 /*
  * A KMDF driver that uses what KmdfRobot does not, and does wrong in the one way that the number in its IOCTL says. Reads wait in a
- * manual queue, writes go one by one through a sequential one and are kept until IOCTL 2. BIND, if defined, spoils the binding.
+ * manual queue, writes go one by one through a sequential one and are kept until IOCTL 2. VARIANT says in which way it is another driver.
  */
 #include <wdfsubset.h>
+
+#define PLAIN 0
+#define TOO_NEW 1 /* these cannot be bound or created */
+#define WRONG_SIZE 2
+#define WRONG_COUNT 3
+#define WRONG_LIBRARY 4
+#define WRONG_CONFIG 5
+#define NOT_UNBOUND 6
+#define CLASS_EXTENSION 7
+#define OLD 8 /* built for 1.9 */
+#define FILTER 9
+#define SERIALIZED 10 /* one callback of the device at a time */
+#define PASSIVE 11 /* and that at PASSIVE_LEVEL */
 
 #define BUFFERED(n) CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800 + (n), METHOD_BUFFERED, FILE_ANY_ACCESS)
 
 enum {
-    WdfDeviceInitSetRequestAttributes = 72, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158, WdfObjectReferenceActual = 205,
-    WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255, WdfRequestStopAcknowledge = 284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314,
-    WdfSpinLockCreate = 315, WdfSpinLockAcquire = 316, WdfSpinLockRelease = 317, WdfTimerCreate = 318
+    WdfDeviceInitSetRequestAttributes = 72, WdfFdoInitSetFilter = 129, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158,
+    WdfObjectReferenceActual = 205, WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255, WdfRequestStopAcknowledge =
+    284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314, WdfSpinLockCreate = 315, WdfSpinLockAcquire = 316,
+    WdfSpinLockRelease = 317, WdfTimerCreate = 318
 };
 
 typedef struct { CHAR Name; } LETTER;
@@ -23,6 +37,9 @@ typedef struct {
 
 static const WDF_OBJECT_CONTEXT_TYPE_INFO ContextType = { sizeof ContextType, "STATE", sizeof(STATE), &ContextType, NULL };
 static const WDF_OBJECT_CONTEXT_TYPE_INFO LetterType = { sizeof LetterType, "LETTER", sizeof(LETTER), &LetterType, NULL };
+DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBindClass(PWDF_BIND_INFO Info, PWDF_DRIVER_GLOBALS Globals, PVOID ClassInfo);
+
+static LONG Depth, Deepest; /* of callbacks inside each other */
 static CHAR Log[32];
 static ULONG Logged;
 
@@ -101,11 +118,18 @@ static void NTAPI EvtRequestCancel(WDFREQUEST request)
     Complete(request, STATUS_CANCELLED, 0);
 }
 
+static void Enter(void)
+{
+    if (++Depth > Deepest) Deepest = Depth;
+}
+
 static void NTAPI EvtIoWrite(WDFQUEUE queue, WDFREQUEST request, SIZE_T length)
 {
     UNREFERENCED_PARAMETER(length);
+    Enter();
     Context(queue)->Kept = request;
     WDF(WdfRequestMarkCancelable, void, WDFREQUEST, PVOID)(WdfDriverGlobals, request, EvtRequestCancel);
+    Depth--;
 }
 
 static void NTAPI EvtIoStop(WDFQUEUE queue, WDFREQUEST request, ULONG flags)
@@ -124,7 +148,7 @@ static void NTAPI EvtIoResume(WDFQUEUE queue, WDFREQUEST request)
     UNREFERENCED_PARAMETER(request);
 }
 
-static void NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, SIZE_T out, SIZE_T in, ULONG code)
+static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
 {
     STATE *context = Context(queue);
     WDF_IO_QUEUE_CONFIG small = { .Size = 4 };
@@ -138,8 +162,6 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, SIZE_T 
     ULONG fault = 0;
     WDFOBJECT wait = NULL;
 
-    UNREFERENCED_PARAMETER(out);
-    UNREFERENCED_PARAMETER(in);
     switch (code) {
     case BUFFERED(1): /* answers the oldest read */
         status = WDF(WdfIoQueueRetrieveNextRequest, NTSTATUS, WDFQUEUE, WDFREQUEST *)(WdfDriverGlobals, context->Manual, &next);
@@ -172,6 +194,12 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, SIZE_T 
         status = WDF(WdfWaitLockAcquire, NTSTATUS, WDFOBJECT, PLONGLONG)(WdfDriverGlobals, wait, NULL);
         WDF(WdfWaitLockRelease, void, WDFOBJECT)(WdfDriverGlobals, wait);
         Complete(request, status, 2);
+        return;
+    case BUFFERED(5): /* how deep callbacks came, and at which IRQL */
+        buffer = Output(request);
+        ((PUCHAR)buffer)[0] = (UCHAR)Deepest;
+        ((PUCHAR)buffer)[1] = KeGetCurrentIrql();
+        Complete(request, STATUS_SUCCESS, 2);
         return;
     default:
         break;
@@ -223,6 +251,15 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, SIZE_T 
     default: context->Fault = fault; break; /* for a callback */
     }
     Complete(request, status, 0);
+}
+
+static void NTAPI EvtIoDeviceControl(WDFQUEUE queue, WDFREQUEST request, SIZE_T out, SIZE_T in, ULONG code)
+{
+    UNREFERENCED_PARAMETER(out);
+    UNREFERENCED_PARAMETER(in);
+    Enter();
+    Control(queue, request, code);
+    Depth--;
 }
 
 /* ---- the device ---- */
@@ -318,8 +355,11 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
     }
     WDF(WdfDeviceInitSetIoType, void, PWDFDEVICE_INIT, ULONG)(WdfDriverGlobals, init, 2);
     WDF(WdfDeviceInitSetRequestAttributes, void, PWDFDEVICE_INIT, WDF_OBJECT_ATTRIBUTES *)(WdfDriverGlobals, init, &requests);
+    if (VARIANT == SERIALIZED || VARIANT == PASSIVE) attributes.SynchronizationScope = 2;
+    if (VARIANT == PASSIVE) attributes.ExecutionLevel = 2;
+    if (VARIANT == FILTER) WDF(WdfFdoInitSetFilter, void, PWDFDEVICE_INIT)(WdfDriverGlobals, init);
     status = WDF(WdfDeviceCreate, NTSTATUS, PWDFDEVICE_INIT *, WDF_OBJECT_ATTRIBUTES *, WDFDEVICE *)(WdfDriverGlobals, &init, &attributes, &device);
-    if (!NT_SUCCESS(status)) return status;
+    if (!NT_SUCCESS(status) || VARIANT == FILTER) return status;
     context = Of(device);
     status = WDF(WdfSpinLockCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFSPINLOCK *)(WdfDriverGlobals, NULL, &context->Lock);
     if (!NT_SUCCESS(status)) return status;
@@ -346,6 +386,7 @@ static void NTAPI DriverUnload(WDFDRIVER driver)
 }
 
 static WDF_BIND_INFO Bind = { sizeof Bind, L"KmdfLibrary", { 1, 15, 0 }, WDF_FUNCTIONS, &WdfFunctions, NULL };
+static WDF_FUNCTION Copy[396];
 static PDRIVER_UNLOAD Displaced;
 WDF_FUNCTION *WdfFunctions;
 PWDF_DRIVER_GLOBALS WdfDriverGlobals;
@@ -353,7 +394,7 @@ PWDF_DRIVER_GLOBALS WdfDriverGlobals;
 static void NTAPI Unload(PDRIVER_OBJECT driver)
 {
     Displaced(driver);
-#if BIND != 6
+#if VARIANT != NOT_UNBOUND
     WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
 #endif
 }
@@ -365,19 +406,27 @@ NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
     WDF_DRIVER_CONFIG config = { .Size = sizeof config, .EvtDriverDeviceAdd = DeviceAdd, .EvtDriverUnload = (PVOID)DriverUnload };
     NTSTATUS status;
 
-#if BIND == 1
-    Bind.Version.Minor = 99;
-#elif BIND == 2
-    Bind.Size++;
-#elif BIND == 3
-    Bind.FuncCount++;
-#elif BIND == 4
-    Bind.Component = L"UmdfLibrary";
-#elif BIND == 5
-    config.Size++;
-#endif
+    if (VARIANT == TOO_NEW) Bind.Version.Minor = 99;
+    if (VARIANT == WRONG_SIZE) Bind.Size++;
+    if (VARIANT == WRONG_COUNT) Bind.FuncCount++;
+    if (VARIANT == WRONG_LIBRARY) Bind.Component = L"UmdfLibrary";
+    if (VARIANT == WRONG_CONFIG) config.Size++;
+    if (VARIANT == OLD) {
+        /* Gets a copy of the table. */
+        WdfFunctions = Copy;
+        Bind.Version.Minor = 9;
+        Bind.FuncCount = RTL_NUMBER_OF(Copy);
+        Bind.FuncTable = (WDF_FUNCTION **)Copy;
+    }
     status = WdfVersionBind(driver, path, &Bind, &WdfDriverGlobals);
     if (!NT_SUCCESS(status)) return status;
+#if VARIANT == CLASS_EXTENSION
+    status = WdfVersionBindClass(&Bind, WdfDriverGlobals, NULL);
+    if (!NT_SUCCESS(status)) {
+        WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
+        return status;
+    }
+#endif
     status = WDF(WdfDriverCreate, NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, WDF_OBJECT_ATTRIBUTES *, WDF_DRIVER_CONFIG *, WDFDRIVER *)(
         WdfDriverGlobals, driver, path, NULL, &config, NULL);
     if (!NT_SUCCESS(status)) {

@@ -11,11 +11,11 @@ namespace Emulator.DriverTests.Wdf;
 /// <summary>Programs/framework.c in the bench, over a Proseware robot that it leaves alone.</summary>
 internal sealed class FrameworkBench
 {
-    /// <param name="bind">Which way the binding is spoilt; 0 none.</param>
-    public FrameworkBench(Machine architecture, int bind = 0)
+    /// <param name="variant">In which way it is another driver, as the program says; 0 none.</param>
+    public FrameworkBench(Machine architecture, int variant = 0)
     {
         Machine = new BenchMachine(architecture);
-        Driver = Load(Machine, bind);
+        Driver = Load(Machine, variant);
         Node = Machine.Plug(slot => new ProsewareRobot(slot), InterruptGrant.Line);
         Node.AddDevice(Driver);
     }
@@ -25,9 +25,9 @@ internal sealed class FrameworkBench
     public DeviceNode Node { get; }
 
     /// <summary>Loads the driver alone.</summary>
-    public static LoadedDriver Load(BenchMachine machine, int bind)
+    public static LoadedDriver Load(BenchMachine machine, int variant)
     {
-        string path = Build(machine.Machine, bind);
+        string path = Build(machine.Machine, variant);
         PeImage image = PeImage.Open(path);
         return machine.Load(image, LinkerMap.Parse(File.ReadAllText(Path.ChangeExtension(path, ".map")), image));
     }
@@ -63,15 +63,16 @@ internal sealed class FrameworkBench
         Machine.Unload(Driver);
     }
 
-    private static string Build(Machine architecture, int bind)
+    private static string Build(Machine architecture, int variant)
     {
         bool x64 = architecture == System.Reflection.PortableExecutable.Machine.Amd64;
         string target = x64 ? "x86_64-w64-mingw32" : "i686-w64-mingw32";
         string library = Compiler.ImportLibrary($"{target}-dlltool", "WDFLDR.SYS", $"libwdfldr-{architecture}.a",
-            x64 ? ["WdfVersionBind", "WdfVersionUnbind"] : ["WdfVersionBind@16", "WdfVersionUnbind@12"], x64 ? ["-m", "i386:x86-64"] : ["-m", "i386", "-k"]);
+            x64 ? ["WdfVersionBind", "WdfVersionUnbind", "WdfVersionBindClass"] : ["WdfVersionBind@16", "WdfVersionUnbind@12", "WdfVersionBindClass@12"],
+            x64 ? ["-m", "i386:x86-64"] : ["-m", "i386", "-k"]);
         string[] flags = x64 ? ["-D_AMD64_", "-DAMD64"] : ["-D_X86_", "-mno-sse", "-mno-mmx"];
-        return Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "framework.c", $"framework-{architecture}-{bind}", "-O2",
-            [.. flags, $"-DBIND={bind}", "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
+        return Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "framework.c", $"framework-{architecture}-{variant}", "-O2",
+            [.. flags, $"-DVARIANT={variant}", "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
              "-isystem", $"/usr/{target}/include/ddk", $"-I{Path.Combine(GuestDriverFiles.Repository(), "guest-drivers", "robot", "kmdf")}", library,
              "-lntoskrnl", "-lhal"]);
     }

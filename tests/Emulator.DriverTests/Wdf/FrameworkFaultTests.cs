@@ -94,25 +94,30 @@ internal sealed class FrameworkFaultTests(Machine architecture)
     [TestCase(2, NtStatus.InvalidParameter, "its WDF_BIND_INFO has 0x")]
     [TestCase(3, NtStatus.InvalidParameter, "no version has 445 functions")]
     [TestCase(4, NtStatus.ObjectNameNotFound, "there is no UmdfLibrary 1, but KmdfLibrary 1")]
-    public void A_driver_that_fits_no_framework_is_not_bound_and_the_bench_says_why(int bind, uint status, string why)
+    public void A_driver_that_fits_no_framework_is_not_bound_and_the_bench_says_why(int variant, uint status, string why)
     {
         var machine = new BenchMachine(architecture);
-        Assert.That(() => FrameworkBench.Load(machine, bind), Throws.TypeOf<DriverStatusException>().With.Property("Status").EqualTo(status));
+        Assert.That(() => FrameworkBench.Load(machine, variant), Throws.TypeOf<DriverStatusException>().With.Property("Status").EqualTo(status));
         Assert.That(machine.Printed, Has.Count.EqualTo(1));
-        Assert.That(machine.Printed[0], Does.StartWith($"WDFLDR: framework-{architecture}-{bind} is not bound to its framework: {why}"));
+        Assert.That(machine.Printed[0], Does.StartWith($"WDFLDR: framework-{architecture}-{variant} is not bound to its framework: {why}"));
         Assert.That(machine.Findings, Is.Empty);
         Assert.That(machine.Drivers, Is.Empty);
     }
 
     [Test]
     public void A_driver_whose_configuration_is_not_known_is_not_loaded()
-        => Assert.That(() => FrameworkBench.Load(new BenchMachine(architecture), bind: 5),
+        => Assert.That(() => FrameworkBench.Load(new BenchMachine(architecture), variant: 5),
             Throws.TypeOf<DriverStatusException>().With.Property("Status").EqualTo(NtStatus.InfoLengthMismatch));
+
+    [Test]
+    public void A_class_extension_is_none_that_the_bench_has()
+        => Assert.That(() => FrameworkBench.Load(new BenchMachine(architecture), variant: 7),
+            Throws.TypeOf<DriverStatusException>().With.Property("Status").EqualTo(NtStatus.ObjectNameNotFound));
 
     [Test]
     public void A_driver_that_does_not_unbind_is_found()
     {
-        var bench = new FrameworkBench(architecture, bind: 6);
+        var bench = new FrameworkBench(architecture, variant: 6);
         bench.End();
         Assert.That(bench.Machine.Findings.Select(f => f.Text), Is.EqualTo(new[] { $"framework-{architecture}-6 is unloaded without WdfVersionUnbind" }));
     }

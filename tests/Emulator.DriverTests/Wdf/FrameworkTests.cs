@@ -218,6 +218,58 @@ internal sealed class FrameworkTests(Machine architecture)
         Close(file);
     }
 
+    [Test]
+    public void A_driver_built_for_an_older_framework_gets_a_copy_of_the_table_and_runs()
+    {
+        _bench = new FrameworkBench(architecture, variant: 8);
+        BenchFile file = Open();
+        Assert.That(FrameworkBench.Control(file, 4, outputLength: 2).Output, Is.EqualTo(new byte[] { 8, 2 }));
+        Close(file);
+    }
+
+    [TestCase(0, 2, 0)]
+    [TestCase(10, 1, 2)]
+    [TestCase(11, 1, 0)]
+    public void Callbacks_come_inside_each_other_unless_the_driver_wants_them_one_by_one(int variant, int depth, int irql)
+    {
+        _bench = new FrameworkBench(architecture, variant);
+        BenchFile file = Open();
+        BenchRequest[] writes = [file.Write([1]), file.Write([2])];
+        // What ends the first write lets the second come, in the middle of a callback.
+        FrameworkBench.Control(file, 2);
+        _bench.Machine.Advance(0);
+        Assert.That(FrameworkBench.Control(file, 5, outputLength: 2).Output, Is.EqualTo(new[] { (byte)depth, (byte)irql }));
+        FrameworkBench.Control(file, 2);
+        Assert.That(writes.Select(w => w.Status), Is.All.EqualTo(Success));
+        Close(file);
+    }
+
+    [Test]
+    public void A_filter_passes_everything_on_and_goes_along_with_power()
+    {
+        var bench = new KmdfBench(architecture, InterruptGrant.Messages, filter: machine => FrameworkBench.Load(machine, variant: 9));
+        Assert.That(bench.Node.Stack.Select(l => (l.Driver, l.StackSize)),
+            Is.EqualTo(new[] { ($"framework-{architecture}-9", 3), ("KmdfRobot", 2), ("pci", 1) }));
+        Assert.That(bench.Node.Start(), Is.EqualTo(Success));
+        BenchFile file = bench.Node.Open();
+        BenchRequest read = file.Read(KmdfBench.StateSize);
+        Assert.That((read.Status, read.Information), Is.EqualTo((Success, (ulong)KmdfBench.StateSize)));
+        Assert.That(read.Visited, Is.EqualTo(bench.Node.Stack.Take(2).Select(l => l.Device)));
+        bench.TakeEvents();
+        Assert.That(bench.Node.SetSystemPower(4), Is.EqualTo(Success));
+        string filter = bench.Filter.Name;
+        Assert.That(bench.Machine.Framework.Events.Where(e => e.Name == "EvtDeviceD0Exit").Select(e => e.Driver), Is.EqualTo(new[] { filter, "KmdfRobot" }));
+        bench.TakeEvents();
+        Assert.That(bench.Node.SetSystemPower(1), Is.EqualTo(Success));
+        bench.Machine.Advance(1);
+        Assert.That(bench.Machine.Framework.Events.Where(e => e.Name == "EvtDeviceD0Entry").Select(e => e.Driver), Is.EqualTo(new[] { "KmdfRobot", filter }));
+        file.Close();
+        Assert.That((bench.Node.QueryRemove(), bench.Node.Remove()), Is.EqualTo((Success, Success)));
+        bench.Unload();
+        Assert.That(bench.Machine.Findings, Is.Empty);
+        Assert.That(bench.Machine.Drivers, Is.Empty);
+    }
+
     private void Start() => Assert.That(Node.Start(), Is.EqualTo(Success));
 
     private BenchFile Open()

@@ -16,11 +16,12 @@ internal sealed class KmdfBench
     public const uint Drive = 1, Turn = 2, Wait = 7;
 
     /// <param name="failingAllocation">Of those from the plugging in on, which one is to fail; 0 none.</param>
-    public KmdfBench(Machine architecture, InterruptGrant interrupts, int failingAllocation = 0)
+    /// <param name="filter">Loads the filter above; AfterThought unless told otherwise.</param>
+    public KmdfBench(Machine architecture, InterruptGrant interrupts, int failingAllocation = 0, Func<BenchMachine, LoadedDriver>? filter = null)
     {
         Machine = new BenchMachine(architecture);
         Driver = Load("KmdfRobot");
-        Filter = Load("AfterThought");
+        Filter = filter?.Invoke(Machine) ?? Load("AfterThought");
         Machine.Faults.FailAllocation(failingAllocation);
         Node = Plug(interrupts);
     }
