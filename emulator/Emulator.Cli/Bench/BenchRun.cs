@@ -58,8 +58,8 @@ internal sealed class BenchRun
     /// <summary>Taken when the device started, or else when its drivers were added; null when it came to neither.</summary>
     public BenchSnapshot? Snapshot { get; private set; }
 
-    /// <summary>Sees the machine when the device has started; null for nobody.</summary>
-    public Action<DeviceNode>? Started { get; init; }
+    /// <summary>Sees the device after all steps and before what ends its life by itself, where it is still there; null for nobody.</summary>
+    public Action<DeviceNode>? BeforeEnd { get; init; }
 
     /// <summary>The first device's accesses by its drivers, which <see cref="BenchChoice.DeviceGone"/> counts.</summary>
     public int Accesses => _first?.Accesses ?? 0;
@@ -68,9 +68,9 @@ internal sealed class BenchRun
     public bool IsClean => Machine.Findings.Count == 0 && !_steps.Any(s => s.IsFailure);
 
     /// <summary>Lives the whole life. What was begun is ended, whether the steps say so or not.</summary>
+    /// <returns>False when it was stopped.</returns>
     /// <exception cref="UserError">An import is missing.</exception>
-    /// <exception cref="OperationCanceledException">Stopped.</exception>
-    public void Live()
+    public bool TryLive()
     {
         try
         {
@@ -82,6 +82,11 @@ internal sealed class BenchRun
         {
             // It is among the findings, and nothing more can be done with this machine.
         }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+        return true;
     }
 
     private bool LoadAll()
@@ -139,6 +144,7 @@ internal sealed class BenchRun
             else Take(step);
             FollowLoss();
         }
+        if (!_ended) BeforeEnd?.Invoke(_node!);
         Remove();
     }
 
@@ -200,11 +206,7 @@ internal sealed class BenchRun
         bool again = node.State == DeviceNodeState.Stopped;
         if (Do("START_DEVICE", node.Start))
         {
-            if (_plugs == 1 && !again)
-            {
-                Snapshot = Take();
-                Started?.Invoke(node);
-            }
+            if (_plugs == 1 && !again) Snapshot = Take();
             return;
         }
         // NT surprises a device that does not come back after a stop, and removes one that never started.

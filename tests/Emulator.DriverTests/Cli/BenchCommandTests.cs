@@ -126,7 +126,7 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Assert.That(run.Output.TrimEnd().Split('\n')[^1], Does.StartWith("failed: START_DEVICE STATUS_DEVICE_CONFIGURATION_ERROR: "));
         CommandRun view = Bench("devstack", Proseware, "--model", "contoso-robot");
         Assert.That((view.ExitCode, view.Output), Is.EqualTo((1, "")));
-        Assert.That(view.Error, Does.StartWith("emulator: the device did not start: START_DEVICE STATUS_DEVICE_CONFIGURATION_ERROR"));
+        Assert.That(view.Error, Does.StartWith("emulator: there is no device to look at: START_DEVICE STATUS_DEVICE_CONFIGURATION_ERROR"));
     }
 
     [Test]
@@ -182,6 +182,16 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Assert.That(Bench("pair", "ProsewareRobot", Proseware).Output, Does.StartWith("Driver pair (ProsewareRobot.sys, GeneralRobot.sys)\n"));
         using JsonDocument json = JsonDocument.Parse(Bench("devstack", Proseware, "--format", "json").Output);
         Assert.That(json.RootElement.GetProperty("levels").GetArrayLength(), Is.EqualTo(2));
+    }
+
+    [Test]
+    public void A_look_comes_after_the_steps_one_asks_for()
+    {
+        Assert.That(Bench("devnode", Proseware, "--steps", "start,stop").Output, Does.Contain("State = DeviceNodeStopped (0x30a)\n"));
+        Assert.That(Bench("devnode", Proseware, "--steps", "").Output, Does.Contain("State = DeviceNodeDriversAdded (0x303)\n"));
+        CommandRun gone = Bench("devstack", Proseware, "--steps", "start,surprise");
+        Assert.That((gone.ExitCode, gone.Output), Is.EqualTo((1, "")));
+        Assert.That(gone.Error, Is.EqualTo("emulator: there is no device after these steps; leave those out that remove it\n"));
     }
 
     [Test]
