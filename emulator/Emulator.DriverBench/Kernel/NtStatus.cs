@@ -7,7 +7,7 @@ public static class NtStatus
         InvalidDeviceRequest = 0xC000_0010, MoreProcessingRequired = 0xC000_0016, ObjectNameNotFound = 0xC000_0034,
         ObjectNameCollision = 0xC000_0035, DeletePending = 0xC000_0056, InsufficientResources = 0xC000_009A, NotSupported = 0xC000_00BB,
         InfoLengthMismatch = 0xC000_0004, BufferTooSmall = 0xC000_0023, InvalidParameter4 = 0xC000_00F2, ObjectNameInvalid = 0xC000_0033,
-        DevicePowerFailure = 0xC000_009E, InvalidDeviceState = 0xC000_0184, DriverInternalError = 0xC000_0183,
+        DeviceNotConnected = 0xC000_009D, DevicePowerFailure = 0xC000_009E, InvalidDeviceState = 0xC000_0184, DriverInternalError = 0xC000_0183,
         Unsuccessful = 0xC000_0001, Cancelled = 0xC000_0120, DeviceNotReady = 0xC000_00A3, DeviceBusy = 0x8000_0011;
 
     /// <summary>NT_SUCCESS.</summary>

@@ -246,10 +246,11 @@ static void Collect(PROBOT_DEVICE device, PROBOT_COLLECTION collection)
 
 /* ---- what programs ask ---- */
 
-static void Info(PROBOT_DEVICE device, PROBOT_INFO info)
+static NTSTATUS Info(PROBOT_DEVICE device, PROBOT_INFO info)
 {
     ULONG version = Read(device, REG(FWREV)), i;
 
+    if (version == 0xffff) return STATUS_DEVICE_NOT_CONNECTED;
     info->Capabilities = ROBOT_HAS_GRIPPER;
     /* Binary coded decimal. */
     info->VersionMajor = (version >> 12) * 10 + (version >> 8 & 0xf);
@@ -266,6 +267,7 @@ static void Info(PROBOT_DEVICE device, PROBOT_INFO info)
         info->Serial[i] = (CHAR)word;
         info->Serial[i + 1] = (CHAR)(word >> 8);
     }
+    return STATUS_SUCCESS;
 }
 
 static LONG Range(PROBOT_DEVICE device, ULONG n)
@@ -276,9 +278,10 @@ static LONG Range(PROBOT_DEVICE device, ULONG n)
     return echo == 0xfffe ? ROBOT_NO_ECHO : (LONG)(echo / 6);
 }
 
-static void State(PROBOT_DEVICE device, PROBOT_STATE state)
+static NTSTATUS State(PROBOT_DEVICE device, PROBOT_STATE state)
 {
     state->Flags = Read(device, REG(STATE));
+    if (state->Flags == 0xffff) return STATUS_DEVICE_NOT_CONNECTED;
     Encoders(device, &state->Left, &state->Right);
     state->Left /= TICKS_PER_MM;
     state->Right /= TICKS_PER_MM;
@@ -290,6 +293,7 @@ static void State(PROBOT_DEVICE device, PROBOT_STATE state)
     state->Range[3] = Range(device, 2);
     state->Bumpers = ReadIndexed(device, INDEXED(BUMPER)) & 0x7u;
     state->Battery = Battery(device);
+    return STATUS_SUCCESS;
 }
 
 /* ---- the callbacks ---- */
@@ -303,8 +307,8 @@ static NTSTATUS NTAPI DeviceControlCallback(PROBOT_DEVICE device, ROBOT_OPERATIO
     case RobotControlReap: return Reap(device, data);
     case RobotControlHalted: return (Read(device, REG(LISTST)) & REG(LISTST_HALTED_MASK)) != 0 ? STATUS_SUCCESS : STATUS_NO_MORE_ENTRIES;
     case RobotControlAbort: StopAll(device); StartList(device); return STATUS_SUCCESS;
-    case RobotControlInfo: Info(device, data); return STATUS_SUCCESS;
-    case RobotControlState: State(device, data); return STATUS_SUCCESS;
+    case RobotControlInfo: return Info(device, data);
+    case RobotControlState: return State(device, data);
     case RobotControlWatchdog: WriteIndexed(device, INDEXED(WDOG), (*(PULONG)data + 9u) / 10u); return STATUS_SUCCESS;
     case RobotControlFeed: Write(device, REG(KICK), 0xa5c3); return STATUS_SUCCESS;
     default: return STATUS_NOT_SUPPORTED;

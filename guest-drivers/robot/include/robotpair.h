@@ -50,8 +50,8 @@ typedef enum _ROBOT_OPERATION {
     RobotControlHalted, /* NULL. Locked: STATUS_SUCCESS when the engine has halted, else STATUS_NO_MORE_ENTRIES. */
     RobotControlAbort, /* NULL. Locked: stop the wheels, forget what was submitted; the engine is empty and ready on return. The robot may be
                           gone. */
-    RobotControlInfo, /* PROBOT_INFO, out: all but Size and Messages. Locked. */
-    RobotControlState, /* PROBOT_STATE, out: all but Waiting; Flags as the robot codes them. Locked. */
+    RobotControlInfo, /* PROBOT_INFO, out: all but Size and Messages. Locked. STATUS_DEVICE_NOT_CONNECTED: its registers are gone. */
+    RobotControlState, /* PROBOT_STATE, out: all but Waiting; Flags as the robot codes them. Locked. Likewise. */
     RobotControlWatchdog, /* PULONG, in: ms, at most MostWatchdog. Locked. */
     RobotControlFeed /* NULL. Locked. */
 } ROBOT_OPERATION;

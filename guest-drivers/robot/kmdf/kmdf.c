@@ -384,7 +384,7 @@ static LONG Range(PROBOT robot, ULONG n)
     return (value & REG(RANGE_NOECHO_MASK)) != 0 ? ROBOT_NO_ECHO : (LONG)FIELD(value, RANGE_MM);
 }
 
-static void State(PROBOT robot, PROBOT_STATE state)
+static NTSTATUS State(PROBOT robot, PROBOT_STATE state)
 {
     static const struct { ULONG Status, Flag; } flags[] = {
         { REG(STATUS_READY_MASK), ROBOT_STATE_READY }, { REG(STATUS_BUSY_MASK) | REG(STATUS_RUNNING_MASK), ROBOT_STATE_BUSY },
@@ -393,6 +393,7 @@ static void State(PROBOT robot, PROBOT_STATE state)
     };
     ULONG status = Read(robot, REG(STATUS)), battery = Read(robot, REG(BATTERY)), i;
 
+    if (status == MAXULONG) return STATUS_DEVICE_NOT_CONNECTED;
     RtlZeroMemory(state, sizeof *state);
     for (i = 0; i < RTL_NUMBER_OF(flags); i++) {
         if ((status & flags[i].Status) != 0) state->Flags |= flags[i].Flag;
@@ -404,13 +405,15 @@ static void State(PROBOT robot, PROBOT_STATE state)
     state->Range[3] = ROBOT_NO_SENSOR;
     state->Bumpers = Read(robot, REG(BUMPERS)) & REG(BUMPERS_PRESSED_MASK);
     state->Battery = FIELD(battery, BATTERY_PERCENT);
+    return STATUS_SUCCESS;
 }
 
-static void Info(PROBOT robot, PROBOT_INFO info)
+static NTSTATUS Info(PROBOT robot, PROBOT_INFO info)
 {
     ULONG version = Read(robot, REG(VERSION)), caps = Read(robot, REG(CAPS)), serial = Read(robot, REG(SERIAL));
     int i;
 
+    if (version == MAXULONG) return STATUS_DEVICE_NOT_CONNECTED;
     RtlZeroMemory(info, sizeof *info);
     info->Size = sizeof *info;
     if ((caps & REG(CAPS_PEN_MASK)) != 0) info->Capabilities |= ROBOT_HAS_PEN;
@@ -424,6 +427,7 @@ static void Info(PROBOT robot, PROBOT_INFO info)
     info->Messages = robot->Messages;
     RtlCopyMemory(info->Name, "Proseware", sizeof "Proseware");
     for (i = 0; i < 8; i++) info->Serial[i] = "0123456789abcdef"[serial >> (28 - 4 * i) & 0xf];
+    return STATUS_SUCCESS;
 }
 
 /* A queue's parent is its device. */
@@ -438,8 +442,8 @@ static void NTAPI EvtIoRead(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T Length)
     PROBOT_STATE out = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof *out, &status);
 
     UNREFERENCED_PARAMETER(Length);
-    if (out != NULL) State(RobotOf(Queue), out);
-    Complete(Request, status, out != NULL ? sizeof *out : 0);
+    if (out != NULL) status = State(RobotOf(Queue), out);
+    Complete(Request, status, NT_SUCCESS(status) ? sizeof *out : 0);
 }
 
 /* The turn lasts until EvtInterruptDpc, STOP, EvtIoStop or EvtRequestCancel ends it. A request that gets none is completed here. */
@@ -548,11 +552,11 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T 
     switch (Code) {
     case IOCTL_ROBOT_GET_INFO:
         buffer = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_INFO), &status);
-        if (buffer != NULL) Info(robot, buffer), information = sizeof(ROBOT_INFO);
+        if (buffer != NULL) status = Info(robot, buffer), information = sizeof(ROBOT_INFO);
         break;
     case IOCTL_ROBOT_GET_STATE:
         buffer = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_STATE), &status);
-        if (buffer != NULL) State(robot, buffer), information = sizeof(ROBOT_STATE);
+        if (buffer != NULL) status = State(robot, buffer), information = sizeof(ROBOT_STATE);
         break;
     case IOCTL_ROBOT_GET_STATISTICS:
         buffer = Buffer(WdfRequestRetrieveOutputBuffer, Request, sizeof(ROBOT_STATISTICS), &status);
@@ -581,5 +585,5 @@ static void NTAPI EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, SIZE_T 
         status = STATUS_INVALID_DEVICE_REQUEST;
         break;
     }
-    Complete(Request, status, information);
+    Complete(Request, status, NT_SUCCESS(status) ? information : 0);
 }

@@ -171,10 +171,11 @@ static void Hex(PCHAR out, ULONG value)
     for (i = 0; i < 8; i++) out[i] = "0123456789abcdef"[value >> (28 - 4 * i) & 0xf];
 }
 
-static void Info(PROBOT_DEVICE device, PROBOT_INFO info)
+static NTSTATUS Info(PROBOT_DEVICE device, PROBOT_INFO info)
 {
     ULONG version = Read(device, REG(VERSION)), caps = Read(device, REG(CAPS));
 
+    if (version == MAXULONG) return STATUS_DEVICE_NOT_CONNECTED;
     if ((caps & REG(CAPS_PEN_MASK)) != 0) info->Capabilities |= ROBOT_HAS_PEN;
     if ((caps & REG(CAPS_GRIPPER_MASK)) != 0) info->Capabilities |= ROBOT_HAS_GRIPPER;
     info->VersionMajor = FIELD(version, VERSION_MAJOR);
@@ -185,6 +186,7 @@ static void Info(PROBOT_DEVICE device, PROBOT_INFO info)
     info->MostSpeed = 500;
     RtlCopyMemory(info->Name, "Proseware", sizeof "Proseware");
     Hex(info->Serial, Read(device, REG(SERIAL)));
+    return STATUS_SUCCESS;
 }
 
 static LONG Range(PROBOT_DEVICE device, ULONG n)
@@ -195,11 +197,12 @@ static LONG Range(PROBOT_DEVICE device, ULONG n)
     return (value & REG(RANGE_NOECHO_MASK)) != 0 ? ROBOT_NO_ECHO : (LONG)FIELD(value, RANGE_MM);
 }
 
-static void State(PROBOT_DEVICE device, PROBOT_STATE state)
+static NTSTATUS State(PROBOT_DEVICE device, PROBOT_STATE state)
 {
     ULONG i;
 
     state->Flags = Read(device, REG(STATUS));
+    if (state->Flags == MAXULONG) return STATUS_DEVICE_NOT_CONNECTED;
     state->Left = (LONG)Read(device, REG(ODO_L));
     state->Right = (LONG)Read(device, REG(ODO_R));
     state->Heading = (LONG)(Read(device, REG(HEADING)) & REG(HEADING_TENTHS_MASK));
@@ -207,6 +210,7 @@ static void State(PROBOT_DEVICE device, PROBOT_STATE state)
     state->Range[3] = ROBOT_NO_SENSOR;
     state->Bumpers = Read(device, REG(BUMPERS)) & REG(BUMPERS_PRESSED_MASK);
     state->Battery = FIELD(Read(device, REG(BATTERY)), BATTERY_PERCENT);
+    return STATUS_SUCCESS;
 }
 
 /* ---- the callbacks ---- */
@@ -220,8 +224,8 @@ static NTSTATUS NTAPI DeviceControlCallback(PROBOT_DEVICE device, ROBOT_OPERATIO
     case RobotControlReap: return Reap(device, data);
     case RobotControlHalted: return (Read(device, REG(RING_STATUS)) & REG(RING_STATUS_FAILED_MASK)) != 0 ? STATUS_SUCCESS : STATUS_NO_MORE_ENTRIES;
     case RobotControlAbort: StopAll(device); StartRing(device); return STATUS_SUCCESS;
-    case RobotControlInfo: Info(device, data); return STATUS_SUCCESS;
-    case RobotControlState: State(device, data); return STATUS_SUCCESS;
+    case RobotControlInfo: return Info(device, data);
+    case RobotControlState: return State(device, data);
     case RobotControlWatchdog: Write(device, REG(WDT_PERIOD), *(PULONG)data); return STATUS_SUCCESS;
     case RobotControlFeed: Write(device, REG(WDT_FEED), 0x600d); return STATUS_SUCCESS;
     default: return STATUS_NOT_SUPPORTED;

@@ -56,6 +56,25 @@ internal sealed class InjectedFaultTests(Machine architecture, string robot)
         Assert.That(bench.Machine.Drivers, Is.Empty);
     }
 
+    [TestCase(RobotBench.GetInfo, 72)]
+    [TestCase(RobotBench.GetState, 44)]
+    public void What_a_lost_robot_reads_as_is_told_to_nobody(uint code, int length)
+    {
+        var bench = new RobotBench(architecture, robot, InterruptGrant.Line);
+        Assert.That(bench.Node.Start(), Is.EqualTo(NtStatus.Success));
+        BenchFile file = bench.Node.Open();
+        BenchRequest before = file.Control(code, outputLength: length);
+        Assert.That((before.Status, before.Output.Length), Is.EqualTo((NtStatus.Success, length)));
+        bench.Machine.Faults.LoseDevice(bench.Node, 1);
+        BenchRequest after = file.Control(code, outputLength: length);
+        Assert.That((after.Status, after.Information), Is.EqualTo((NtStatus.DeviceNotConnected, 0ul)));
+        Assert.That(bench.Node.SurpriseRemove(), Is.EqualTo(NtStatus.Success));
+        file.Close();
+        Assert.That(bench.Node.Remove(), Is.EqualTo(NtStatus.Success));
+        bench.Unload();
+        Assert.That(bench.Machine.Findings, Is.Empty);
+    }
+
     [TestCase(InterruptGrant.Messages)]
     [TestCase(InterruptGrant.Line)]
     public void An_interrupt_storm_is_reported_and_the_robot_goes_on(InterruptGrant interrupts)

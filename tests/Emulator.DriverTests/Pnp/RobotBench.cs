@@ -12,7 +12,7 @@ namespace Emulator.DriverTests.Pnp;
 /// <summary>A robot in the bench with its pair and the filter, from the real binaries.</summary>
 internal sealed class RobotBench
 {
-    public const uint GetInfo = 0x0022_6000, GetStatistics = 0x0022_6018;
+    public const uint GetInfo = 0x0022_6000, GetState = 0x0022_6004, GetStatistics = 0x0022_6018;
     public const uint Drive = 1, Turn = 2, Wait = 7;
 
     private readonly string _robot;

@@ -293,6 +293,24 @@ internal sealed class KmdfRobotTests(Machine architecture, InterruptGrant interr
     }
 
     [Test]
+    public void What_a_lost_robot_reads_as_is_told_to_nobody()
+    {
+        Start();
+        BenchFile file = Node.Open();
+        _bench.Machine.Faults.LoseDevice(Node, 1);
+        BenchRequest[] asked =
+        [
+            file.Read(KmdfBench.StateSize), file.Control(KmdfBench.GetState, outputLength: KmdfBench.StateSize),
+            file.Control(KmdfBench.GetInfo, outputLength: 72),
+        ];
+        Assert.That(asked.Select(r => (r.Status, r.Information)), Is.All.EqualTo((NtStatus.DeviceNotConnected, 0ul)));
+        Assert.That(Node.SurpriseRemove(), Is.EqualTo(Success));
+        file.Close();
+        Assert.That(Node.Remove(), Is.EqualTo(Success));
+        Unload();
+    }
+
+    [Test]
     public void A_device_that_never_started_can_go()
     {
         Assert.That((Node.QueryRemove(), Node.Remove()), Is.EqualTo((Success, Success)));
