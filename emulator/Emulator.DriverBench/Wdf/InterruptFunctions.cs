@@ -79,6 +79,12 @@ internal sealed class InterruptFunctions(KmdfFramework framework)
         GuestMemory guest = framework.Machine.Guest;
         ulong pointer = (ulong)framework.Machine.Layout.Pointer, rest = at + 16 + pointer;
         InterruptResource? resource = interrupt.Resource;
+        uint size = guest.U32(framework.NotNull(at, "Info")), expected = framework.Machine.Is64Bit ? 64u : 56;
+        if (size != expected)
+        {
+            framework.WrongSize("WDF_INTERRUPT_INFO", size, expected);
+            return 0;
+        }
         guest.SetPointer(at + 16, resource?.Affinity ?? 0);
         guest.SetU32(rest + 4, (uint)interrupt.Number);
         guest.SetU32(rest + 8, resource?.Vector ?? 0);

@@ -21,9 +21,9 @@
 
 enum {
     WdfDeviceInitSetRequestAttributes = 72, WdfFdoInitSetFilter = 129, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158,
-    WdfObjectReferenceActual = 205, WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255, WdfRequestStopAcknowledge =
-    284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314, WdfSpinLockCreate = 315, WdfSpinLockAcquire = 316,
-    WdfSpinLockRelease = 317, WdfTimerCreate = 318
+    WdfObjectReferenceActual = 205, WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255,
+    WdfRequestStopAcknowledge = 284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314, WdfSpinLockCreate = 315,
+    WdfSpinLockAcquire = 316, WdfSpinLockRelease = 317, WdfTimerCreate = 318
 };
 
 typedef struct { CHAR Name; } LETTER;
@@ -37,6 +37,8 @@ typedef struct {
 
 static const WDF_OBJECT_CONTEXT_TYPE_INFO ContextType = { sizeof ContextType, "STATE", sizeof(STATE), &ContextType, NULL };
 static const WDF_OBJECT_CONTEXT_TYPE_INFO LetterType = { sizeof LetterType, "LETTER", sizeof(LETTER), &LetterType, NULL };
+ULONG Check(WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual, WDFINTERRUPT interrupt, WDFREQUEST request);
+void Change(ULONG number, WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual);
 DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBindClass(PWDF_BIND_INFO Info, PWDF_DRIVER_GLOBALS Globals, PVOID ClassInfo);
 
 static LONG Depth, Deepest; /* of callbacks inside each other */
@@ -201,8 +203,16 @@ static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
         ((PUCHAR)buffer)[1] = KeGetCurrentIrql();
         Complete(request, STATUS_SUCCESS, 2);
         return;
-    default:
+    case BUFFERED(6):
+        *(PULONG)Output(request) = Check(device, context->Sequential, context->Manual, context->Interrupt, request);
+        Complete(request, STATUS_SUCCESS, 4);
+        return;
+    case BUFFERED(0):
         break;
+    default:
+        Change((code >> 2 & 0xfff) - 0x800, device, context->Sequential, context->Manual);
+        Complete(request, STATUS_SUCCESS, 0);
+        return;
     }
     WDF(WdfRequestRetrieveInputBuffer, NTSTATUS, WDFREQUEST, SIZE_T, PVOID *, SIZE_T *)(WdfDriverGlobals, request, sizeof fault, &buffer, NULL);
     if (buffer != NULL) fault = *(PULONG)buffer;

@@ -73,7 +73,8 @@ internal sealed class FrameworkBench
         string[] flags = x64 ? ["-D_AMD64_", "-DAMD64"] : ["-D_X86_", "-mno-sse", "-mno-mmx"];
         return Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "framework.c", $"framework-{architecture}-{variant}", "-O2",
             [.. flags, $"-DVARIANT={variant}", "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
-             "-isystem", $"/usr/{target}/include/ddk", $"-I{Path.Combine(GuestDriverFiles.Repository(), "guest-drivers", "robot", "kmdf")}", library,
+             "-isystem", $"/usr/{target}/include/ddk", $"-I{Path.Combine(GuestDriverFiles.Repository(), "guest-drivers", "robot", "kmdf")}",
+             Path.Combine(TestContext.CurrentContext.TestDirectory, "Programs", "framework-functions.c"), library,
              "-lntoskrnl", "-lhal"]);
     }
 }

@@ -178,6 +178,90 @@ internal sealed class FrameworkTests(Machine architecture)
     }
 
     [Test]
+    public void What_can_be_asked_of_objects_is_answered()
+    {
+        BenchFile file = Open();
+        file.Read(4);
+        BenchRequest check = FrameworkBench.Control(file, 6, outputLength: 4);
+        Assert.That(BitConverter.ToInt32(check.Output), Is.Zero, "the line of framework-functions.c that does not hold");
+        Close(file);
+    }
+
+    [Test]
+    public void A_stopped_queue_takes_requests_and_keeps_them()
+    {
+        BenchFile file = Open();
+        BenchRequest first = file.Write([1]);
+        FrameworkBench.Control(file, 10);
+        BenchRequest second = file.Write([2]);
+        _bench.TakeEvents();
+        FrameworkBench.Control(file, 2);
+        Assert.That((first.Status, second.IsCompleted), Is.EqualTo((Success, false)));
+        Assert.That(_bench.TakeEvents(), Is.EqualTo(new[] { "EvtIoDeviceControl", "EvtIoQueueState" }), "stopped when the driver had none any more");
+        FrameworkBench.Control(file, 11);
+        Assert.That(_bench.TakeEvents(), Is.EqualTo(new[] { "EvtIoDeviceControl", "EvtIoWrite" }));
+        FrameworkBench.Control(file, 2);
+        Assert.That(second.Status, Is.EqualTo(Success));
+        Close(file);
+    }
+
+    [Test]
+    public void A_drained_queue_takes_no_more_and_gives_out_what_it_has()
+    {
+        BenchFile file = Open();
+        BenchRequest first = file.Write([1]), second = file.Write([2]);
+        FrameworkBench.Control(file, 12);
+        Assert.That(file.Write([3]).Status, Is.EqualTo(NtStatus.InvalidDeviceState));
+        _bench.TakeEvents();
+        FrameworkBench.Control(file, 2);
+        FrameworkBench.Control(file, 2);
+        Assert.That((first.Status, second.Status), Is.EqualTo((Success, Success)));
+        Assert.That(_bench.TakeEvents(), Is.EqualTo(new[] { "EvtIoDeviceControl", "EvtIoWrite", "EvtIoDeviceControl", "EvtIoQueueState" }));
+        Close(file);
+    }
+
+    [Test]
+    public void A_purged_queue_cancels_what_it_has_and_what_the_driver_marked()
+    {
+        BenchFile file = Open();
+        BenchRequest first = file.Write([1]), second = file.Write([2]);
+        _bench.TakeEvents();
+        FrameworkBench.Control(file, 13);
+        Assert.That((first.Status, second.Status), Is.EqualTo((NtStatus.Cancelled, NtStatus.Cancelled)));
+        Assert.That(_bench.TakeEvents(), Is.EqualTo(new[] { "EvtIoDeviceControl", "EvtRequestCancel", "EvtIoQueueState" }));
+        FrameworkBench.Control(file, 11);
+        Assert.That(file.Write([3]).IsCompleted, Is.False, "started again");
+        FrameworkBench.Control(file, 2);
+        Close(file);
+    }
+
+    [Test]
+    public void A_manual_queue_tells_when_it_is_no_longer_empty()
+    {
+        BenchFile file = Open();
+        FrameworkBench.Control(file, 14);
+        _bench.TakeEvents();
+        file.Read(4);
+        file.Read(4);
+        _bench.Machine.Advance(0);
+        Assert.That(_bench.TakeEvents(), Is.EqualTo(new[] { "EvtIoQueueState" }), "for the first");
+        Close(file);
+    }
+
+    [Test]
+    public void A_device_that_cannot_be_stopped_refuses_without_asking_the_driver()
+    {
+        BenchFile file = Open();
+        FrameworkBench.Control(file, 15);
+        _bench.TakeStates();
+        Assert.That(Node.QueryStop(), Is.EqualTo(NtStatus.InvalidDeviceState));
+        Assert.That(_bench.TakeStates(), Is.EqualTo(new[] { "QueryStopStaticCheck", "Started" }));
+        FrameworkBench.Control(file, 16);
+        Assert.That((Node.QueryStop(), Node.CancelStop()), Is.EqualTo((Success, Success)));
+        Close(file);
+    }
+
+    [Test]
     public void A_driver_may_refuse_to_stop()
     {
         BenchFile file = Open();
