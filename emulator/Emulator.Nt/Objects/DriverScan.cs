@@ -9,7 +9,8 @@ public static class DriverScan
 
     /// <summary>
     /// The addresses of all drivers in a range of virtual memory, rising. A driver has Type 4 and its own Size, DriverExtension at its end, the
-    /// extension's pointer back, and a page-aligned DriverStart or none (drivers inside the kernel have 0). Absent pages are passed over at a page's cost each.
+    /// extension's pointer back, and a page-aligned DriverStart or none (drivers inside the kernel have 0); its name, where it can be read, is a path.
+    /// Absent pages are passed over at a page's cost each.
     /// </summary>
     /// <param name="start">Where to begin.</param>
     /// <param name="length">In bytes; a driver counts when it begins within.</param>
@@ -56,7 +57,15 @@ public static class DriverScan
         ulong extension = address + (ulong)layout.Size;
         return reader.TryRead(address, driver) && reader.Pointer(driver, layout.DriverExtension).Value == extension
             && reader.TryRead(extension + (ulong)reader.Layout.DriverExtension.DriverObject, back) && reader.Pointer(back, 0).Value == address
-            && IsImageStart(reader.Pointer(driver, layout.DriverStart));
+            && IsImageStart(reader.Pointer(driver, layout.DriverStart)) && !HasLostItsName(reader, driver[layout.DriverName..]);
+    }
+
+    // A driver that was unloaded stays whole in freed pool for a while, but for its name, over whose beginning the pool keeps its lists.
+    private static bool HasLostItsName(ObjectReader reader, ReadOnlySpan<byte> name)
+    {
+        Span<byte> first = stackalloc byte[sizeof(char)];
+        return BinaryPrimitives.ReadUInt16LittleEndian(name) >= sizeof(char)
+            && reader.TryRead(reader.Pointer(name, reader.Layout.PointerSize).Value, first) && BinaryPrimitives.ReadUInt16LittleEndian(first) != '\\';
     }
 
     // x64 addresses are canonical: bits 63 to 47 are all alike.

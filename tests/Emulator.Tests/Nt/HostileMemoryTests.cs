@@ -132,6 +132,8 @@ internal sealed class HostileMemoryTests
         memory.Write16(memory.AddDriver(pool + 0x7400, @"\Driver\type", image), 5);
         memory.Write16(memory.AddDriver(pool + 0x7800, @"\Driver\size", image) + 2, 0x148);
         if (is64) memory.AddDriver(pool + 0x7c00, @"\Driver\canonical", 0x0001_0000_0000_0000);
+        // Unloaded: the pool has linked the name's memory into a list of free ones.
+        memory.AddDriver(pool + 0x8000, "\ua8c0\ub05ariver\\unloaded", image);
         // An object cut off by the end of memory.
         ulong cut = pool + 0x9000 - 8;
         memory.Write16(cut, 4);
