@@ -6,9 +6,13 @@ namespace Emulator.VfioUser.Transport;
 /// <summary>A counter in the kernel that one side raises and the other waits for. Source: eventfd(2).</summary>
 public sealed class EventFd : IDisposable
 {
-    // A write waits when the counter is full, and a peer can fill the counter of an eventfd it gave us. It shares the flags of the open
-    // file, too: one that came non-blocking can be made blocking later. So we look before each call, whatever the flags say.
+    // A write waits when the counter is full and a read when it is 0, and a peer can fill or empty the counter of an eventfd it gave us. It
+    // shares the flags of the open file, too: one that came non-blocking can be made blocking at any time. So calls on such a one are of the
+    // kinds that never wait; where the kernel has none, we look before each call, which leaves the peer a moment to be hostile in.
     private readonly bool _isShared;
+
+    // Cleared where the kernel (before 5.12) or the C library cannot read an eventfd without waiting.
+    private static bool s_hasReadNoWait = true;
 
     private EventFd(FileDescriptor handle, bool isShared) => (Handle, _isShared) = (handle, isShared);
 
@@ -37,9 +41,13 @@ public sealed class EventFd : IDisposable
         return new EventFd(descriptor, isShared: true);
     }
 
-    /// <summary>Adds 1. A full counter is left as it is: its reader is going to wake anyway. False when the descriptor does not take it.</summary>
+    /// <summary>Adds 1, and never waits. A full counter stays full: its reader is going to wake anyway. False when the descriptor does not take it.</summary>
     public unsafe bool Signal()
     {
+        if (_isShared && KernelSignal.TryAdd(Handle))
+        {
+            return true;
+        }
         ulong one = 1;
         while (true)
         {
@@ -68,21 +76,40 @@ public sealed class EventFd : IDisposable
         count = 0;
         while (true)
         {
-            if (_isShared && !IsReady(PollEvents.Readable, 0))
-            {
-                return false;
-            }
-            // Safe: the kernel writes 8 bytes to a local.
-            if (LibC.read(Handle, &value, sizeof(ulong)) == sizeof(ulong))
+            nint length = _isShared ? ReadShared(&value) : LibC.read(Handle, &value, sizeof(ulong));
+            if (length == sizeof(ulong))
             {
                 count = value;
                 return true;
             }
-            if (Marshal.GetLastPInvokeError() != Errno.EINTR)
+            if (length == 0 || Marshal.GetLastPInvokeError() != Errno.EINTR)
             {
                 return false;
             }
         }
+    }
+
+    // As read(2), without ever waiting; 0 when there is nothing to read. Safe in the caller: the kernel writes 8 bytes to its local.
+    private unsafe nint ReadShared(ulong* value)
+    {
+        if (s_hasReadNoWait)
+        {
+            try
+            {
+                var vector = new LibC.IoVector { Base = (byte*)value, Length = sizeof(ulong) };
+                nint length = LibC.preadv2(Handle, &vector, 1, -1, LibC.RWF_NOWAIT);
+                if (length >= 0 || Marshal.GetLastPInvokeError() != Errno.EOPNOTSUPP)
+                {
+                    return length;
+                }
+            }
+            catch (EntryPointNotFoundException)
+            {
+                // An older C library: as without the flag.
+            }
+            s_hasReadNoWait = false;
+        }
+        return IsReady(PollEvents.Readable, 0) ? LibC.read(Handle, value, sizeof(ulong)) : 0;
     }
 
     /// <summary>Takes the counter back to 0.</summary>

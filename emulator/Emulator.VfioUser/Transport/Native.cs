@@ -48,6 +48,13 @@ internal static unsafe partial class LibC
     internal const int PROT_WRITE = 2;
     internal const int MAP_SHARED = 1;
 
+    internal const int RWF_NOWAIT = 8;
+    internal const ushort IOCB_CMD_PREAD = 0;
+    internal const uint IOCB_FLAG_RESFD = 1;
+
+    /// <summary>Bytes of struct io_event.</summary>
+    internal const int AsynchronousEndSize = 32;
+
     internal const int AT_FDCWD = -100;
     internal const int AT_SYMLINK_NOFOLLOW = 0x100;
     internal const int AT_EMPTY_PATH = 0x1000;
@@ -92,6 +99,20 @@ internal static unsafe partial class LibC
 
     /// <summary>Where its data is.</summary>
     internal static readonly int EpollDataOffset = EpollEventSize - sizeof(ulong);
+
+    // System calls that the C library has no function for. Their numbers differ.
+    private static readonly bool s_isX64 = RuntimeInformation.ProcessArchitecture == Architecture.X64;
+    internal static readonly nint IoSetup = s_isX64 ? 206 : 0, IoGetEvents = s_isX64 ? 208 : 4, IoSubmit = s_isX64 ? 209 : 2;
+
+    /// <summary>struct iocb, 64 bytes.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 64)]
+    internal struct AsynchronousOperation
+    {
+        [FieldOffset(16)] internal ushort Opcode;
+        [FieldOffset(20)] internal uint File;
+        [FieldOffset(56)] internal uint Flags;
+        [FieldOffset(60)] internal uint EventFd;
+    }
 
     /// <summary>struct pollfd.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -207,6 +228,13 @@ internal static unsafe partial class LibC
 
     [LibraryImport(Library, SetLastError = true)]
     internal static partial nint write(FileDescriptor fd, void* buffer, nuint count);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial nint preadv2(FileDescriptor fd, IoVector* vectors, int count, long offset, int flags);
+
+    // Variadic; on x86-64 and Linux arm64 word arguments travel as in a fixed signature.
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial nint syscall(nint number, nint a, nint b, nint c, nint d, nint e);
 
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int memfd_create(string name, uint flags);
