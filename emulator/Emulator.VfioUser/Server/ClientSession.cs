@@ -376,12 +376,13 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         }
         new RegionInfo((uint)full, flags, request.Index, whole ? 0u : RegionInfo.Size, length, 0).Write(reply);
         if (header.NoReply) return;
-        FlushWith(full, memory!.Descriptor);
+        FlushWith(full, memory!.GiveAway());
     }
 
     private void DeviceGetRegionIoFds(in MessageHeader header, ReadOnlySpan<byte> payload)
     {
-        if (!RegionIoFds.TryRead(payload, out RegionIoFds request) || request.ArgSize < RegionIoFds.Size || request.Index >= RegionIndex.Count)
+        if (!RegionIoFds.TryRead(payload, out RegionIoFds request) || request.ArgSize is < RegionIoFds.Size or > MaximumDataTransfer
+            || request.Flags != 0 || request.Count != 0 || request.Index >= RegionIndex.Count || _function.RegionSize((int)request.Index) == 0)
         {
             ReplyError(header, Errno.EINVAL);
             return;

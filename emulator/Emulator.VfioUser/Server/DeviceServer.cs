@@ -281,6 +281,8 @@ public sealed class DeviceServer : IDisposable
                     RefuseLater(stream);
                     continue;
                 }
+                // Not possible when the one before left: it is a condition of letting another one in.
+                if (_slot.ReplaceSharedMemory()) Guard("its reset", () => Function.Reset(ResetKind.PowerOn));
                 var session = new ClientSession(stream, Function, _slot, _options, text => _options.Report($"{Name}: {text}"));
                 _poller.Replace(ClientSlot, stream.Handle, PollEvents.Readable);
                 Volatile.Write(ref _session, session);
@@ -364,11 +366,24 @@ public sealed class DeviceServer : IDisposable
         // Before anything of the model runs: whatever it does, the next client must not meet this one's memory or descriptors.
         _slot.DmaTable.Clear();
         _slot.InterruptPins.Clear();
+        TakeBackMemory();
         Function.NoteClient(connected: false);
         Guard("a completion", _slot.DmaMessages.Disconnect);
         Guard("its reset", () => Function.Reset(ResetKind.PowerOn));
         _hasClient = false;
         _options.Report(reason.Length == 0 ? $"{Name}: client disconnected" : $"{Name}: client disconnected: {reason}");
+    }
+
+    private void TakeBackMemory()
+    {
+        try
+        {
+            _slot.ReplaceSharedMemory();
+        }
+        catch (TransportException e)
+        {
+            _options.Report($"{Name}: {e.Message}; until that can be done nobody else gets the device");
+        }
     }
 
     private void Guard(string what, Action action)

@@ -44,6 +44,18 @@ internal sealed class ServerSlot : PciSlot, IDisposable
         return memory;
     }
 
+    /// <summary>
+    /// Takes memory that a client was given away from it: whoever mapped it keeps bytes that nobody else sees. What replaces it is zero.
+    /// Views of the old bytes end, so this is for the time between turns. Throws <see cref="TransportException"/>; then try again.
+    /// </summary>
+    /// <returns>Whether anything was replaced.</returns>
+    public bool ReplaceSharedMemory()
+    {
+        bool any = false;
+        foreach (SharedBarMemory memory in _barMemories) any |= memory.Replace();
+        return any;
+    }
+
     public override void Report(string text) => _report(text);
 
     /// <summary>Makes the device thread look for mail. A backend may outlive its server: then there is nobody to wake.</summary>
@@ -67,32 +79,57 @@ internal sealed class ServerSlot : PciSlot, IDisposable
     }
 }
 
-/// <summary>RAM of a BAR that a client can map: the same bytes on both sides.</summary>
+/// <summary>RAM of a BAR that a client can map: the same bytes on both sides, until they are replaced.</summary>
 internal sealed class SharedBarMemory : BarMemory, IDisposable
 {
-    private readonly SharedMemory _memory;
-    private readonly MappedMemory _mapping;
+    private readonly string _name;
+    private readonly ulong _length;
+    private SharedMemory _memory;
+    private MappedMemory _mapping;
+    private bool _isGivenAway;
 
     public SharedBarMemory(string name, int length)
     {
-        _memory = SharedMemory.Create(name, (ulong)length);
-        try
-        {
-            _mapping = _memory.Map();
-        }
-        catch
-        {
-            _memory.Dispose();
-            throw;
-        }
+        (_name, _length) = (name, (ulong)length);
+        (_memory, _mapping) = Create();
     }
 
-    public FileDescriptor Descriptor => _memory.Handle;
     public override Span<byte> Span => _mapping.Span;
+
+    /// <summary>The descriptor, for a client; it keeps what it maps.</summary>
+    public FileDescriptor GiveAway()
+    {
+        _isGivenAway = true;
+        return _memory.Handle;
+    }
+
+    /// <summary>See <see cref="ServerSlot.ReplaceSharedMemory"/>.</summary>
+    public bool Replace()
+    {
+        if (!_isGivenAway) return false;
+        (SharedMemory memory, MappedMemory mapping) = Create();
+        Dispose();
+        (_memory, _mapping, _isGivenAway) = (memory, mapping, false);
+        return true;
+    }
 
     public void Dispose()
     {
         _mapping.Dispose();
         _memory.Dispose();
+    }
+
+    private (SharedMemory Memory, MappedMemory Mapping) Create()
+    {
+        SharedMemory memory = SharedMemory.Create(_name, _length);
+        try
+        {
+            return (memory, memory.Map());
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
     }
 }

@@ -173,6 +173,28 @@ public sealed class RegionTests
     }
 
     [Test]
+    public void A_client_that_keeps_its_mapping_shares_nothing_with_the_next([Values(CardFunction.Sparse, CardFunction.Whole)] int index)
+    {
+        _client.Dispose();
+        using var before = _device.ConnectClient();
+        using DeviceRegion region = before.GetRegionInfo(index);
+        SparseArea area = region.MappableAreas[0];
+        using MappedMemory kept = region.Map(area);
+        before.Dispose();
+        using VfioUserClient next = _device.ConnectClient();
+        using DeviceRegion ofNext = next.GetRegionInfo(index);
+        using MappedMemory view = ofNext.Map(area);
+        kept.Span.Fill(0xee);
+        Assert.That(next.Read32(index, area.Offset), Is.Zero, "what the next one reads");
+        Assert.That(view.Span.IndexOfAnyExcept((byte)0), Is.EqualTo(-1), "what the next one has mapped");
+        view.Span.Fill(0x11);
+        Assert.That(kept.Span.IndexOfAnyExcept((byte)0xee), Is.EqualTo(-1), "what the one before has mapped");
+        Assert.That(next.Read32(index, area.Offset), Is.EqualTo(0x11111111));
+        byte device = _device.Invoke(() => _device.Card.Bars[index]!.Memory!.Span[(int)area.Offset]);
+        Assert.That(device, Is.EqualTo(0x11), "what the device sees");
+    }
+
+    [Test]
     public void Accesses_of_any_length_and_alignment_reach_every_kind_of_region()
     {
         for (int count = 0; count <= 17; count++)
