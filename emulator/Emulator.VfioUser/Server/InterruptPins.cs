@@ -82,7 +82,11 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
         if ((request.Flags & ~(IrqSetFlags.DataTypeMask | IrqSetFlags.ActionTypeMask)) != 0) return Errno.EINVAL;
         int index = (int)request.Index;
         Vector[] vectors = _vectors[index];
-        if (request.Start > (uint)vectors.Length || request.Count > (uint)vectors.Length - request.Start) return Errno.EINVAL;
+        if (request.Start >= (uint)vectors.Length || request.Count > (uint)vectors.Length - request.Start) return Errno.EINVAL;
+        // No vectors means all of them, for one purpose only: to disable the index.
+        bool disables = (request.Data, request.Action) == (IrqSetFlags.DataNone, IrqSetFlags.ActionTrigger) && request.Start == 0;
+        if (request.Count == 0 && !disables) return Errno.EINVAL;
+        if (index is IrqIndex.Err or IrqIndex.Req && request.Action != IrqSetFlags.ActionTrigger) return Errno.EINVAL;
         int start = (int)request.Start, count = (int)request.Count;
         switch (request.Data, request.Action)
         {
@@ -101,7 +105,7 @@ internal sealed class InterruptPins : IInterruptPins, IDisposable
                 for (int i = start; i < start + count; i++) Act(index, i, request.Action);
                 return 0;
             case (IrqSetFlags.DataBool, IrqSetFlags.ActionMask or IrqSetFlags.ActionUnmask or IrqSetFlags.ActionTrigger):
-                if (flags.Length < count) return Errno.EINVAL;
+                if (flags.Length != count) return Errno.EINVAL;
                 for (int i = 0; i < count; i++)
                 {
                     if (flags[i] != 0) Act(index, start + i, request.Action);

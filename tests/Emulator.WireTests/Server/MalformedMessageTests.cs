@@ -65,6 +65,10 @@ public sealed class MalformedMessageTests
         yield return Case("GET_REGION_INFO last index", Command.DeviceGetRegionInfo, Wire.Bytes(new RegionInfo(32, 0, uint.MaxValue, 0, 0, 0)));
         yield return Case("GET_REGION_IO_FDS short", Command.DeviceGetRegionIoFds, Cut(Wire.Bytes(new RegionIoFds(16, 0, 0, 0))));
         yield return Case("GET_REGION_IO_FDS argsz", Command.DeviceGetRegionIoFds, Wire.Bytes(new RegionIoFds(15, 0, 0, 0)));
+        yield return Case("GET_REGION_IO_FDS huge argsz", Command.DeviceGetRegionIoFds, Wire.Bytes(new RegionIoFds((1024 * 1024) + 1, 0, 0, 0)));
+        yield return Case("GET_REGION_IO_FDS flags", Command.DeviceGetRegionIoFds, Wire.Bytes(new RegionIoFds(16, 1, 0, 0)));
+        yield return Case("GET_REGION_IO_FDS count", Command.DeviceGetRegionIoFds, Wire.Bytes(new RegionIoFds(16, 0, 0, 1)));
+        yield return Case("GET_REGION_IO_FDS unused region", Command.DeviceGetRegionIoFds, Wire.Bytes(new RegionIoFds(16, 0, RegionIndex.Rom, 0)));
         yield return Case("GET_REGION_IO_FDS index", Command.DeviceGetRegionIoFds, Wire.Bytes(new RegionIoFds(16, 0, 9, 0)));
         yield return Case("GET_IRQ_INFO short", Command.DeviceGetIrqInfo, Cut(Wire.Bytes(new IrqInfo(16, 0, 0, 0))));
         yield return Case("GET_IRQ_INFO argsz", Command.DeviceGetIrqInfo, Wire.Bytes(new IrqInfo(15, 0, 0, 0)));
@@ -77,6 +81,23 @@ public sealed class MalformedMessageTests
         yield return Case("SET_IRQS start", Command.DeviceSetIrqs, Wire.Irqs(Trigger, 2, CardFunction.Vectors + 1, 0));
         yield return Case("SET_IRQS count", Command.DeviceSetIrqs, Wire.Irqs(Trigger, 2, 1, CardFunction.Vectors));
         yield return Case("SET_IRQS overflow", Command.DeviceSetIrqs, Wire.Irqs(Trigger, 2, -1, 2));
+        yield return Case("SET_IRQS start at the end", Command.DeviceSetIrqs, Wire.Irqs(Trigger, 2, CardFunction.Vectors, 0));
+        yield return Case("SET_IRQS disable from the middle", Command.DeviceSetIrqs, Wire.Irqs(Trigger, 2, 1, 0));
+        foreach ((string name, IrqSetFlags flags) in new[]
+        {
+            ("mask", IrqSetFlags.DataNone | IrqSetFlags.ActionMask), ("unmask", IrqSetFlags.DataNone | IrqSetFlags.ActionUnmask),
+            ("mask by bools", IrqSetFlags.DataBool | IrqSetFlags.ActionMask), ("trigger by bools", IrqSetFlags.DataBool | IrqSetFlags.ActionTrigger),
+            ("attach", IrqSetFlags.DataEventFd | IrqSetFlags.ActionTrigger), ("resample", IrqSetFlags.DataEventFd | IrqSetFlags.ActionUnmask),
+        })
+        {
+            yield return Case($"SET_IRQS {name} nothing", Command.DeviceSetIrqs, Wire.Irqs(flags, 0, 0, 0));
+        }
+        foreach (int index in new[] { IrqIndex.Err, IrqIndex.Req })
+        {
+            yield return Case($"SET_IRQS mask {index}", Command.DeviceSetIrqs, Wire.Irqs(IrqSetFlags.DataNone | IrqSetFlags.ActionMask, index, 0, 1));
+            yield return Case($"SET_IRQS unmask {index}", Command.DeviceSetIrqs, Wire.Irqs(IrqSetFlags.DataNone | IrqSetFlags.ActionUnmask, index, 0, 1));
+        }
+        yield return Case("SET_IRQS too many bools", Command.DeviceSetIrqs, Wire.Irqs(IrqSetFlags.DataBool | IrqSetFlags.ActionMask, 2, 0, 1, 1, 1));
         yield return Case("SET_IRQS no data kind", Command.DeviceSetIrqs, Wire.Irqs(IrqSetFlags.ActionMask, 0, 0, 1));
         yield return Case("SET_IRQS two data kinds", Command.DeviceSetIrqs, Wire.Irqs(Trigger | IrqSetFlags.DataBool, 0, 0, 1, 1));
         yield return Case("SET_IRQS no action", Command.DeviceSetIrqs, Wire.Irqs(IrqSetFlags.DataNone, 0, 0, 1));
