@@ -314,6 +314,9 @@ public sealed class BenchMachine
     /// <summary>Where a driver that called NT or another module of the bench goes on; 0 when none is calling.</summary>
     internal ulong CallerAddress => _modules.Caller;
 
+    /// <summary>The function of NT that answers a driver just now; 0 while the driver's own code runs.</summary>
+    internal ulong AnsweringFunction => _modules.Contains(Cpu.State.Rip) ? Cpu.State.Rip : 0;
+
     /// <summary>A kernel stack as large as NT's, with a guard below. Where its stack pointer starts.</summary>
     internal ulong AllocateStack()
     {

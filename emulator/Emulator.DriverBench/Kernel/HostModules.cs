@@ -35,6 +35,16 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
         }
     }
 
+    /// <summary>Whether an address is one of these modules' functions.</summary>
+    public bool Contains(ulong address)
+    {
+        foreach (NtServices module in _modules)
+        {
+            if (module.Contains(address)) return true;
+        }
+        return false;
+    }
+
     /// <summary>Whether one of these modules is what drivers import from under a file's name.</summary>
     public bool Provide(string file) => _modules.Exists(m => m.Files.Contains(file, StringComparer.OrdinalIgnoreCase));
 
@@ -52,7 +62,7 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
         // A return to the host itself: a driver's function ends with this call. Or these modules call each other: the driver that waits for
         // the first of them stays the caller.
         if (from != frame.Cpu.ReturnSentinel) Caller = from;
-        else if (!_modules.Exists(m => m.Contains(machine.RunningFunction))) Caller = machine.RunningFunction;
+        else if (!Contains(machine.RunningFunction)) Caller = machine.RunningFunction;
         _modules.Find(m => m.Contains(address))!.Invoke(ref frame);
         Caller = outer;
     }

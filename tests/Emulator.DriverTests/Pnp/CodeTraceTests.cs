@@ -29,7 +29,7 @@ internal sealed partial class CodeTraceTests
     }
 
     [TestCase(Machine.Amd64, @"  ProsewareRobot!\w+\+0x[0-9a-f]+  mov e[a-z]{2}, \[r")]
-    [TestCase(Machine.I386, @"  ProsewareRobot!\w+\+0x[0-9a-f]+  (call|mov) ")]
+    [TestCase(Machine.I386, @"  ProsewareRobot!\w+\+0x[0-9a-f]+  call .* \(nt!READ_REGISTER_ULONG\)")]
     public void A_recorded_run_can_be_shown_by_function(Machine architecture, string identification)
     {
         using var folder = new TemporaryFolder();
