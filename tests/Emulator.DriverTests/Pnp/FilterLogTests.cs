@@ -24,7 +24,7 @@ internal sealed class FilterLogTests(Machine architecture, string robot)
         RobotBench bench = Started();
         BenchFile control = bench.Machine.Open(name);
         Entry[] start = Log(control);
-        // As the same drivers log it in an NT 5.2 kernel, down to the statuses.
+        // As the same drivers log it in an NT 5.2 kernel, down to the statuses; but there pci has the interface that QUERY_INTERFACE is for.
         Assert.That(start.Select(e => (e.Number, e.Minor, e.Status)), Is.EqualTo(new (uint, byte, uint)[]
         {
             (1, Irp.FilterResourceRequirements, NtStatus.NotSupported),
