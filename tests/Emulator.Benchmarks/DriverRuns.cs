@@ -38,7 +38,8 @@ internal static class DriverRuns
     private static IEnumerable<Figure> Interpret()
     {
         using var folder = new TemporaryFolder();
-        string source = Path.Combine(AppContext.BaseDirectory, "Rival", "interpreted.c"), compiled = folder.At("work.o"), code = folder.At("work"), rival = folder.At("rival");
+        string source = Path.Combine(AppContext.BaseDirectory, "Rival", "interpreted.c");
+        string compiled = folder.At("work.o"), code = folder.At("work"), rival = folder.At("rival");
         Child.Run("gcc", "-O2", "-fno-pic", "-mno-sse", "-fno-stack-protector", "-fcf-protection=none", "-c", "-o", compiled, source);
         Child.Run("objcopy", "-O", "binary", "-j", ".text.work", compiled, code);
         Child.Run("gcc", "-O2", "-DRIVAL", "-o", rival, source);
@@ -59,8 +60,9 @@ internal static class DriverRuns
             // The first rounds bring the runtime's own compiler to its final code.
             if (i >= 2) rounds.Add((ours, native));
         }
-        yield return new Figure("an interpreted instruction", Statistics.Median(rounds.Select(r => r.Ours)), Statistics.Median(rounds.Select(r => r.Native)), null,
-            "ns", 200, $"5 million a second are 200 ns; rival: the same machine code on this processor; {Pairs} pairs");
+        yield return new Figure(
+            "an interpreted instruction", Statistics.Median(rounds.Select(r => r.Ours)), Statistics.Median(rounds.Select(r => r.Native)), null, "ns", 200,
+            $"5 million a second are 200 ns; rival: the same machine code on this processor; {Pairs} pairs");
     }
 
     private static Interpreter Load(byte[] code)

@@ -59,11 +59,13 @@ internal sealed class BenchFiles
         Function.Role = DriverRole.FunctionDriver;
         string[] above = [.. SetupsOf(Function).SelectMany(s => s.UpperFilters)];
         // The INF's order where it has one; as typed otherwise.
-        Filters = [.. files.Where(f => f.Role == DriverRole.UpperFilter).OrderBy(f => (uint)Array.FindIndex(above, a => a.Equals(NameOf(f), StringComparison.OrdinalIgnoreCase)))];
+        Filters = [.. files.Where(f => f.Role == DriverRole.UpperFilter)
+            .OrderBy(f => (uint)Array.FindIndex(above, a => a.Equals(NameOf(f), StringComparison.OrdinalIgnoreCase)))];
         try
         {
             // As the PnP manager loads a device's services: the function driver, then its upper filters.
-            IReadOnlyList<PeImage> order = LoadOrder.Of([Function.Image, .. Filters.Select(f => f.Image), .. files.Where(f => f.Role == DriverRole.ExportDriver).Select(f => f.Image)]);
+            IEnumerable<DriverFile> exporting = files.Where(f => f.Role == DriverRole.ExportDriver);
+            IReadOnlyList<PeImage> order = LoadOrder.Of([Function.Image, .. Filters.Concat(exporting).Select(f => f.Image)]);
             Order = [.. order.Select(image => files.Single(f => f.Image == image))];
         }
         catch (PeException problem)
@@ -102,7 +104,8 @@ internal sealed class BenchFiles
 
     private static string NameOf(DriverFile file) => System.IO.Path.GetFileNameWithoutExtension(file.Image.Name);
 
-    private IEnumerable<SetupFile> SetupsOf(DriverFile file) => _setups.Where(s => s.FunctionDrivers.Contains(file.Image.Name, StringComparer.OrdinalIgnoreCase));
+    private IEnumerable<SetupFile> SetupsOf(DriverFile file)
+        => _setups.Where(s => s.FunctionDrivers.Contains(file.Image.Name, StringComparer.OrdinalIgnoreCase));
 
     // As NT does: what a driver imports from is found where the driver is.
     private static void AddImported(List<DriverFile> files)
@@ -139,7 +142,8 @@ internal sealed class BenchFiles
         DriverFile[] known = [.. candidates.Where(f => SetupsOf(f).Any())];
         if (known.Length > 1)
         {
-            throw new UserError($"{string.Join(" and ", known.Select(f => f.Path))} are function drivers, as their INFs say; name one of them, or those above it with --filter");
+            string all = string.Join(" and ", known.Select(f => f.Path));
+            throw new UserError($"{all} are function drivers, as their INFs say; name one of them, or those above it with --filter");
         }
         return known.Length == 1 ? known[0] : candidates[0];
     }

@@ -27,7 +27,8 @@ internal sealed class BenchOptions
     {
         HelpName = "FILE.sys",
         Arity = ArgumentArity.OneOrMore,
-        Description = "The device's driver, in any order with filters above it and what they import from; an import beside its driver is found without being named",
+        Description = "The device's driver, in any order with filters above it and what they import from; "
+            + "an import beside its driver is found without being named",
     };
 
     public Option<string?> Model { get; } = new("--model")

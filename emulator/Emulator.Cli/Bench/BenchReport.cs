@@ -26,7 +26,8 @@ internal sealed record ModuleImports(string Module, int Count);
 /// <summary>A rule that was broken.</summary>
 internal sealed record FindingLine(string Rule, string Text, string Function, NtAddress Address)
 {
-    public static FindingLine Of(Finding finding, bool is64Bit) => new(finding.Rule.ToString(), finding.Text, finding.Function, new NtAddress(finding.Address, is64Bit));
+    public static FindingLine Of(Finding finding, bool is64Bit)
+        => new(finding.Rule.ToString(), finding.Text, finding.Function, new NtAddress(finding.Address, is64Bit));
 }
 
 /// <summary>What the run cost here; only where it was asked for, because no two runs agree.</summary>

@@ -140,8 +140,11 @@ internal sealed class BenchRun
                 Remove();
                 Plug();
             }
-            else if (_ended && step.Action != BenchAction.Remove) _steps.Add(StepResult.Skipped(BenchStep.WordOf(step.Action), "the device is removed; plug brings another"));
-            else Take(step);
+            else if (!_ended) Take(step);
+            else if (step.Action != BenchAction.Remove)
+            {
+                _steps.Add(StepResult.Skipped(BenchStep.WordOf(step.Action), "the device is removed; plug brings another"));
+            }
             FollowLoss();
         }
         if (!_ended) BeforeEnd?.Invoke(_node!);
@@ -247,7 +250,11 @@ internal sealed class BenchRun
         {
             request = send(file);
             return request.Wait(Patience) ? request.Status : NtStatus.Pending;
-        }, mayFail: true, () => !request.IsCompleted ? "it waits" : $"{request.Information} bytes{(request.Output.Length == 0 ? "" : $": {Hex(request.Output)}")}");
+        }, mayFail: true, () =>
+        {
+            string data = request.Output.Length == 0 ? "" : $": {Hex(request.Output)}";
+            return request.IsCompleted ? $"{request.Information} bytes{data}" : "it waits";
+        });
         if (!request.IsCompleted) _pending.Add(request);
     }
 

@@ -58,7 +58,12 @@ internal static class BenchText
         foreach (ModuleLine module in report.Modules)
         {
             string imports = string.Join(", ", module.Imports.Select(i => $"{i.Module} {i.Count}"));
-            string role = module.Role switch { DriverRole.ExportDriver => "export driver", DriverRole.FunctionDriver => "function driver", _ => "upper filter" };
+            string role = module.Role switch
+            {
+                DriverRole.ExportDriver => "export driver",
+                DriverRole.FunctionDriver => "function driver",
+                _ => "upper filter",
+            };
             string map = module.HasMap ? "" : "; no .map beside it, so exports are all the names there are";
             output.WriteLine(Invariant($"  {module.File.PadRight(width)}  {module.Base}  0x{module.Size:x5}  {role,-15}  imports {imports}{map}"));
         }
@@ -73,7 +78,8 @@ internal static class BenchText
         foreach (StepResult step in report.Steps)
         {
             string detail = step.Detail is null ? "" : $"  {step.Detail}";
-            output.WriteLine(Invariant($"  {step.Name.PadRight(name)}  {step.Status.PadRight(status)}  {step.TimeNs / 1e6,12:0.000}  {step.Instructions,12}{detail}"));
+            string numbers = Invariant($"{step.TimeNs / 1e6,12:0.000}  {step.Instructions,12}");
+            output.WriteLine($"  {step.Name.PadRight(name)}  {step.Status.PadRight(status)}  {numbers}{detail}");
         }
     }
 

@@ -28,8 +28,13 @@ internal static class BenchCommand
     {
         var common = new BenchOptions(
             "The device's life, separated by commas", BenchStep.WholeLife,
-            $". Words: {string.Join(", ", BenchStep.Words)}; read=BYTES, write=HEX, ioctl=CODE[:BYTES BACK[:HEX]], wait=TIME. What was begun is ended, said or not");
-        Option<string?> trace = new("--trace") { Description = "Record every access to this file, with the driver's instruction and function", HelpName = "FILE" };
+            $". Words: {string.Join(", ", BenchStep.Words)}; read=BYTES, write=HEX, ioctl=CODE[:BYTES BACK[:HEX]], wait=TIME. "
+            + "What was begun is ended, said or not");
+        var trace = new Option<string?>("--trace")
+        {
+            Description = "Record every access to this file, with the driver's instruction and function",
+            HelpName = "FILE",
+        };
         Option<bool> live = new("--live") { Description = "Print every access as it happens, before the report" };
         Option<int> failAllocation = Counted("--fail-allocation", "Let the Nth call fail that needs memory or another resource");
         Option<int> deviceGone = Counted("--device-gone", "Let the device vanish at the Nth access to it");

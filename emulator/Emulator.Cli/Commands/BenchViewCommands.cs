@@ -33,7 +33,9 @@ internal static class BenchViewCommands
                 if (hasFlags && flags > 7) throw new UserError($"drvobj's flags are 1, 2, 4 and their sums, not {flags}");
                 if (hasFlags && typed.Length == 1) throw new UserError("name the driver files behind the flags");
                 DriverListingParts parts = hasFlags ? (DriverListingParts)flags : DriverListingParts.Devices | DriverListingParts.Dispatch;
-                return (common.FilesOf(parsed, hasFlags ? typed[1..] : typed), sight => sight.Viewer.ShowDriver(Find(sight.Viewer, parsed.GetRequiredValue(name)), parts));
+                return (
+                    common.FilesOf(parsed, hasFlags ? typed[1..] : typed),
+                    sight => sight.Viewer.ShowDriver(Find(sight.Viewer, parsed.GetRequiredValue(name)), parts));
             },
             ("emulator bench drvobj ProsewareRobot 2 out/drivers/x64/ProsewareRobot.sys", "names and addresses of its 28 dispatch routines"));
     }
@@ -51,7 +53,7 @@ internal static class BenchViewCommands
         => Create(
             "devstack", "Show the device's stack, as WinDbg's !devstack does.", NtJson.Default.DeviceStackListing, [null],
             (parsed, common) => (common.FilesOf(parsed), sight => sight.Viewer.ShowStack(sight.Device.Pdo)),
-            ("emulator bench devstack out/drivers/x64/ProsewareRobot.sys out/drivers/x64/AfterThought.sys", "the filter, the pair and the bus driver's device"));
+            ("emulator bench devstack out/drivers/x64/ProsewareRobot.sys out/drivers/x64/AfterThought.sys", "the filter, the pair and the bus driver's"));
 
     public static Command CreateNodes()
         => Create(

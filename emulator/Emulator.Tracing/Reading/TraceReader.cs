@@ -186,7 +186,8 @@ public sealed class TraceReader : IDisposable
         int number = BinaryPrimitives.ReadInt32LittleEndian(bytes[8..]);
         int function = BinaryPrimitives.ReadUInt16LittleEndian(bytes[12..]), instruction = BinaryPrimitives.ReadUInt16LittleEndian(bytes[14..]);
         if (number != device.CodeCount || number >= TraceFormat.MaxCodePlaces) throw Damaged(at, $"instruction {number} of device {device.Id} is out of order");
-        if (TraceFormat.CodeHeaderBytes + function + instruction != length) throw Damaged(at, $"instruction {number} of device {device.Id} has names of another length");
+        if (TraceFormat.CodeHeaderBytes + function + instruction != length)
+            throw Damaged(at, $"instruction {number} of device {device.Id} has names of another length");
         Span<byte> text = bytes[TraceFormat.CodeHeaderBytes..];
         device.AddCode(number, new CodePlace(
             BinaryPrimitives.ReadUInt64LittleEndian(bytes), Encoding.UTF8.GetString(text[..function]), Encoding.UTF8.GetString(text[function..])));

@@ -53,5 +53,6 @@ public abstract class TraceRenderer(bool fold)
     }
 
     private static bool IsRepeat(in TraceEntry first, in TraceEntry next)
-        => next.Remark is null && ReferenceEquals(first.Device, next.Device) && first.Code == next.Code && first.Event with { Time = 0 } == next.Event with { Time = 0 };
+        => next.Remark is null && ReferenceEquals(first.Device, next.Device) && first.Code == next.Code
+            && first.Event with { Time = 0 } == next.Event with { Time = 0 };
 }

@@ -48,7 +48,8 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Assert.That(Block(run, "pair")[^1], Does.Match(@"^  The pair takes one level of the 3 in the stack of [0-9a-f]+, its FDO\.$"));
         Assert.That(Block(run, "devnode"), Has.Some.EqualTo("      State = DeviceNodeStarted (0x308)"));
         Assert.That(Block(run, "findings"), Is.EqualTo(new[] { "  none" }));
-        Assert.That(run.Output.TrimEnd().Split('\n')[^1], Does.Match(@"^clean: 3 modules, 27 steps, \d+ instructions, 2000 ms of virtual time, \d+ interrupts?, \d+ DPCs?$"));
+        Assert.That(run.Output.TrimEnd().Split('\n')[^1],
+            Does.Match(@"^clean: 3 modules, 27 steps, \d+ instructions, 2000 ms of virtual time, \d+ interrupts?, \d+ DPCs?$"));
     }
 
     [Test]
@@ -93,7 +94,8 @@ internal sealed partial class BenchCommandTests(Machine architecture)
     {
         CommandRun run = Bench("run", Proseware, "--steps", "start,open,stop");
         Assert.That(run.ExitCode, Is.Zero, run.Output);
-        Assert.That(Life(run)[^3..], Is.EqualTo(new[] { "CLEANUP, CLOSE STATUS_SUCCESS", "REMOVE_DEVICE STATUS_SUCCESS", "DriverUnload ProsewareRobot STATUS_SUCCESS" }));
+        Assert.That(Life(run)[^3..],
+            Is.EqualTo(new[] { "CLEANUP, CLOSE STATUS_SUCCESS", "REMOVE_DEVICE STATUS_SUCCESS", "DriverUnload ProsewareRobot STATUS_SUCCESS" }));
     }
 
     [Test]

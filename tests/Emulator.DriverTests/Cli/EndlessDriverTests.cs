@@ -54,7 +54,8 @@ internal sealed class EndlessDriverTests
         using var folder = new TemporaryFolder();
         string trace = folder.In("bench.trace");
         string emulator = Path.Combine(AppContext.BaseDirectory, "emulator.dll");
-        using Process run = Process.Start(new ProcessStartInfo("dotnet", [emulator, "bench", "run", Driver(Machine.Amd64), "--model", "scratch", "--trace", trace])
+        string[] command = [emulator, "bench", "run", Driver(Machine.Amd64), "--model", "scratch", "--trace", trace];
+        using Process run = Process.Start(new ProcessStartInfo("dotnet", command)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -117,10 +117,12 @@ internal sealed class ViewTests(Machine architecture)
     [Test]
     public void Every_driver_is_known_by_name_and_none_has_a_finding()
     {
-        Assert.That(Viewer.Drivers.Select(d => d.Name), Is.EqualTo(new[] { @"\Driver\PnpManager", @"\Driver\pci", @"\Driver\ProsewareRobot", @"\Driver\AfterThought" }));
+        Assert.That(Viewer.Drivers.Select(d => d.Name),
+            Is.EqualTo(new[] { @"\Driver\PnpManager", @"\Driver\pci", @"\Driver\ProsewareRobot", @"\Driver\AfterThought" }));
         foreach (DriverObject driver in Viewer.Drivers)
         {
-            DriverListing listing = Viewer.ShowDriver(driver.Address.Value, DriverListingParts.Devices | DriverListingParts.Dispatch | DriverListingParts.Stacks)!;
+            const DriverListingParts all = DriverListingParts.Devices | DriverListingParts.Dispatch | DriverListingParts.Stacks;
+            DriverListing listing = Viewer.ShowDriver(driver.Address.Value, all)!;
             Assert.That(listing.Findings, Is.Empty);
             Assert.That(listing.Devices, Is.Not.Empty, driver.Name);
             Assert.That(listing.Stacks!.SelectMany(s => s.Findings), Is.Empty);
