@@ -92,7 +92,7 @@ public sealed class Interpreter
     public ulong CurrentInstruction => State.CurrentAddress;
 
     /// <summary>How deeply host calls and guest calls are nested now.</summary>
-    public int Depth => _depth;
+    public int Depth { get => _depth; internal set => _depth = value; }
 
     /// <summary>The registers where the last run that ended in a fault stood.</summary>
     public CpuContext FaultContext { get; private set; }

@@ -49,6 +49,14 @@ public sealed class BenchMachine
         Space.PageableTouched += address => OnPageableTouched(address, Cpu!.CurrentInstruction);
         Cpu.State.Rsp = AllocateStack();
         Modules = new ModuleList(this);
+        Space.MapMmio(Is64Bit ? 0xFFFF_F780_0000_0000 : 0xFFDF_0000, SharedUserData.Length, new SharedUserData(this), "KUSER_SHARED_DATA");
+        Threads = new ThreadServices(this);
+        Time = new TimerServices(this);
+        Dispatcher = new DispatcherServices(this);
+        Queues = new QueueServices(this);
+        Objects = new ObjectServices(this);
+        Mdls = new MdlServices(this);
+        Registry = new RegistryServices(this);
         Memory = new MemoryServices(this);
         Synchronization = new SynchronizationServices(this);
         Interrupts = new InterruptServices(this);
@@ -60,6 +68,17 @@ public sealed class BenchMachine
         Interrupts.AddTo(_services);
         Io.AddTo(_services);
         Names.AddTo(_services);
+        Threads.AddTo(_services);
+        Time.AddTo(_services);
+        Dispatcher.AddTo(_services);
+        Queues.AddTo(_services);
+        Objects.AddTo(_services);
+        Mdls.AddTo(_services);
+        Registry.AddTo(_services);
+        new ImageServices(this).AddTo(_services);
+        new PortServices(this).AddTo(_services);
+        new InterlockedServices(this).AddTo(_services);
+        new StringServices(this).AddTo(_services);
         Dma.AddTo(_services);
         Bus = new PciBusDriver(this);
         Bus.AddTo(bus);
@@ -126,6 +145,13 @@ public sealed class BenchMachine
     internal InterruptServices Interrupts { get; }
     internal IoServices Io { get; }
     internal NameServices Names { get; }
+    internal ThreadServices Threads { get; }
+    internal TimerServices Time { get; }
+    internal DispatcherServices Dispatcher { get; }
+    internal QueueServices Queues { get; }
+    internal ObjectServices Objects { get; }
+    internal MdlServices Mdls { get; }
+    internal RegistryServices Registry { get; }
     internal DmaServices Dma { get; }
     internal PciBusDriver Bus { get; }
     internal NodeTree Nodes { get; }
@@ -224,14 +250,17 @@ public sealed class BenchMachine
     public bool RunUntil(Func<bool> condition, long limit = LongestWait)
     {
         ArgumentNullException.ThrowIfNull(condition);
-        long end = Timers.Now + limit;
+        long end = limit > long.MaxValue - Timers.Now ? long.MaxValue : Timers.Now + limit;
         while (!condition())
         {
             _cancellation.ThrowIfCancellationRequested();
             if (Interrupts.Deliver()) continue;
             if (_work.TryDequeue(out Action? work)) { work(); continue; }
             if (_mail.Deliver() > 0) continue;
-            if (Timers.Now >= end || !StepTo(end)) return condition();
+            if (Threads.RunOther(condition, end)) continue;
+            if (Timers.Now >= end) return condition();
+            long until = Math.Min(end, Threads.NextEnd);
+            if (!StepTo(until) && until == end) return condition();
         }
         return true;
     }
@@ -248,6 +277,16 @@ public sealed class BenchMachine
         Timers.SetNow(now);
         foreach (BenchSlot slot in Bus.Slots) slot.Timers.SetNow(now);
         return next.StepTo(limit);
+    }
+
+    /// <summary>A driver keeps the processor busy: devices go on, in nanoseconds, and what they want waits for the IRQL.</summary>
+    internal void Stall(long nanoseconds)
+    {
+        long end = Timers.Now + nanoseconds;
+        while (_mail.Deliver() > 0 || StepTo(end))
+        {
+        }
+        Cpu.RequestAttention();
     }
 
     /// <summary>Lets virtual time pass, in nanoseconds.</summary>
@@ -328,6 +367,22 @@ public sealed class BenchMachine
     /// <summary>The function that the bench called last and that has not returned; 0 when there is none.</summary>
     internal ulong RunningFunction { get; private set; }
 
+    internal void FreeStack(ulong pointer)
+    {
+        MemoryRegion stack = Space.RegionAt(pointer)!, guard = Space.RegionAt(stack.Address - 1)!;
+        Space.Unmap(stack);
+        Space.Unmap(guard);
+        Kernel.Release(guard.Address, guard.Length + stack.Length);
+    }
+
+    /// <summary>How calls between driver and bench are nested now; all 0 in a thread that has not begun.</summary>
+    internal readonly record struct CallState(ulong Function, ulong Caller, int Depth, byte Irql);
+
+    internal CallState SaveCalls() => new(RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql);
+
+    internal void RestoreCalls(CallState state)
+        => (RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql) = (state.Function, state.Caller, state.Depth, state.Irql);
+
     /// <summary>Memory of NT's own, not the driver's.</summary>
     internal ulong AllocateKernel(int size, string name)
     {
@@ -354,7 +409,10 @@ public sealed class BenchMachine
     {
         Framework.CheckLeaks(driver);
         Memory.CheckLeaks(driver);
+        Threads.CheckLeaks(driver.Image);
+        Time.CheckLeaks(driver.Image);
         Interrupts.CheckLeaks(driver.Image);
+        Mdls.CheckLeaks(driver.Image);
         Io.CheckLeaks(driver);
         Names.CheckLeaks(driver);
         _drivers.Remove(driver);

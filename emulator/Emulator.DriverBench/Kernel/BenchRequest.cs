@@ -39,6 +39,18 @@ public sealed class BenchRequest
 
     internal ulong Buffer { get; set; }
 
+    /// <summary>The MDL that the I/O manager made; 0 without one.</summary>
+    internal ulong Mdl { get; set; }
+
+    /// <summary>The buffer it describes, when that is the bench's own.</summary>
+    internal ulong Direct { get; set; }
+
+    /// <summary>The call of the driver that made it; 0 when the bench did.</summary>
+    internal ulong Maker { get; set; }
+
+    /// <summary>A driver made it, and has to free it.</summary>
+    internal bool IsKept { get; set; }
+
     /// <summary>Cancels it. False when it has no cancel routine now, or has ended.</summary>
     public bool Cancel() => _machine.Io.Cancel(this);
 
@@ -64,12 +76,18 @@ public sealed class BenchRequest
     {
         Status = _machine.Guest.U32(Address + (ulong)_machine.Layout.IrpStatus);
         Information = _machine.Guest.Pointer(Address + (ulong)_machine.Layout.IrpInformation);
-        if (Buffer != 0)
-        {
-            if (_outputLength > 0) Output = _machine.Guest.Bytes(Buffer, (int)Math.Min(Information, (ulong)_outputLength));
-            _machine.FreeKernel(Buffer, "system buffer");
-        }
+        ulong from = Direct != 0 ? Direct : Buffer;
+        if (from != 0 && _outputLength > 0) Output = _machine.Guest.Bytes(from, (int)Math.Min(Information, (ulong)_outputLength));
+        FreeBuffers();
         IsCompleted = true;
         _ended?.Invoke(this);
+    }
+
+    internal void FreeBuffers()
+    {
+        if (Buffer != 0) _machine.FreeKernel(Buffer, "system buffer");
+        if (Mdl != 0) _machine.FreeKernel(Mdl, "MDL");
+        if (Direct != 0) _machine.FreeKernel(Direct, "buffer of a program");
+        Buffer = Mdl = Direct = 0;
     }
 }

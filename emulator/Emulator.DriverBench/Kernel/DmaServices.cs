@@ -22,22 +22,16 @@ internal sealed class DmaServices(BenchMachine machine)
         nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer(a[0], (uint)a[1], a[2]), exhausted: 0);
         nt.Add("HalFreeCommonBuffer", "puqpb", Irql.Passive, a => FreeBuffer((uint)a[1], a[2], a[3]));
         nt.Add("HalUnsupportedDmaOperation", "p", Irql.High, _ => throw machine.Crash("a DMA operation that the bench lacks"));
-        foreach ((string width, int size, char letter) in new[] { ("UCHAR", 1, 'b'), ("USHORT", 2, 'w'), ("ULONG", 4, 'u') })
+    }
+
+    /// <summary>Where memory lies for devices: a common buffer where it is; anything else has an address that no device reaches.</summary>
+    public ulong PhysicalOf(ulong at)
+    {
+        foreach ((ulong start, Buffer buffer) in _buffers)
         {
-            nt.Add($"READ_REGISTER_{width}", "p", Irql.High, a => size switch
-            {
-                1 => machine.Guest.Byte(a[0]),
-                2 => machine.Guest.U16(a[0]),
-                _ => machine.Guest.U32(a[0]),
-            });
-            nt.Add($"WRITE_REGISTER_{width}", $"p{letter}", Irql.High, a =>
-            {
-                if (size == 1) machine.Guest.SetByte(a[0], (byte)a[1]);
-                else if (size == 2) machine.Guest.SetU16(a[0], (ushort)a[1]);
-                else machine.Guest.SetU32(a[0], (uint)a[1]);
-                return 0;
-            });
+            if (at - start < buffer.Region.Length) return buffer.Physical + (at - start);
         }
+        return at & 0xFFFF_FFFF;
     }
 
     /// <summary>The device was removed: mappings, adapters and common buffers of its are left behind.</summary>
@@ -85,7 +79,7 @@ internal sealed class DmaServices(BenchMachine machine)
         return 0;
     }
 
-    private ulong CreateAdapter(ulong pdo, ulong registers)
+    public ulong CreateAdapter(ulong pdo, ulong registers)
     {
         if (machine.Bus.SlotOfPdo(pdo) is null) return 0;
         (NtLayout layout, GuestMemory guest) = (machine.Layout, machine.Guest);
@@ -116,9 +110,14 @@ internal sealed class DmaServices(BenchMachine machine)
         ulong ask = machine.AllocateKernel(idSize + size, what);
         // GUID_BUS_INTERFACE_STANDARD (wdmguid.h). Size and version, 16 bits each, share a slot.
         machine.Guest.SetBytes(ask, new Guid(0x496B8280, 0x6F25, 0x11D0, 0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F).ToByteArray());
+        IsAskingBus = true;
         machine.Io.Send(pdo, Irp.Pnp, Irp.QueryInterface, NtStatus.NotSupported, [ask, (uint)size | 1u << 16, ask + idSize, 0],
             ended: _ => machine.FreeKernel(ask, what));
+        IsAskingBus = false;
     }
+
+    /// <summary>NT itself asks the bus for its interface now, for the sake of a DMA adapter.</summary>
+    public bool IsAskingBus { get; private set; }
 
     private ulong PutAdapter(ulong adapter)
     {

@@ -14,6 +14,9 @@ public enum Rule
     Dma,
     Framework,
     Power,
+    Timer,
+    Mutex,
+    Handle,
     Crash,
 }
 

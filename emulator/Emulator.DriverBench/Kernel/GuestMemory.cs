@@ -88,6 +88,13 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
         return length == 0 ? "" : Encoding.Unicode.GetString(Bytes(Pointer(at + (ulong)layout.StringBuffer), length));
     }
 
+    /// <summary>An ANSI_STRING, as Latin-1.</summary>
+    public string AnsiString(ulong at)
+    {
+        int length = U16(at);
+        return length == 0 ? "" : Encoding.Latin1.GetString(Bytes(Pointer(at + (ulong)layout.StringBuffer), length));
+    }
+
     /// <summary>Points a UNICODE_STRING at characters with a zero behind them.</summary>
     public void SetUnicodeString(ulong at, ulong buffer, string text)
     {

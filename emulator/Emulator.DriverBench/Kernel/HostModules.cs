@@ -10,7 +10,7 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
     private readonly List<NtServices> _modules = [];
 
     /// <summary>The call being answered: behind it the driver goes on. 0 outside.</summary>
-    public ulong Caller { get; private set; }
+    public ulong Caller { get; set; }
 
     /// <param name="name">As a debugger calls it: "nt".</param>
     /// <param name="files">What drivers import its functions from.</param>

@@ -11,6 +11,7 @@ internal sealed class InterruptServices(BenchMachine machine)
     private readonly List<Connection> _connections = [];
     private readonly Queue<(BenchSlot Slot, int Message)> _messages = [];
     private readonly LinkedList<ulong> _dpcs = [];
+    private readonly Queue<Action> _atDispatch = [];
     private (BenchSlot? Slot, long Time, int Count, int Claimed) _run;
 
     public int Delivered { get; private set; }
@@ -25,6 +26,9 @@ internal sealed class InterruptServices(BenchMachine machine)
         nt.Add("KeInitializeDpc", "ppp", Irql.High, a => InitializeDpc(a[0], a[1], a[2]));
         nt.Add("KeInsertQueueDpc", "ppp", Irql.High, a => InsertDpc(a[0], a[1], a[2]));
         nt.Add("KeRemoveQueueDpc", "p", Irql.High, a => _dpcs.Remove(a[0]) ? 1u : 0u);
+        nt.Add("KeSynchronizeExecution", "ppp", Irql.Device, a => Synchronize(a[1], a[2]));
+        nt.Add("KeSetImportanceDpc", "pu", Irql.High, _ => 0);
+        nt.Add("KeSetTargetProcessorDpc", "pb", Irql.High, _ => 0);
         nt.Add("KeFlushQueuedDpcs", "", Irql.Passive, _ => FlushDpcs());
     }
 
@@ -62,7 +66,13 @@ internal sealed class InterruptServices(BenchMachine machine)
                 if (slot.LineAsserted && !slot.LineMasked && ServeLine(slot)) return true;
             }
         }
-        if (machine.CurrentIrql >= Irql.Dispatch || _dpcs.First is not { } first) return false;
+        if (machine.CurrentIrql >= Irql.Dispatch) return false;
+        if (_atDispatch.TryDequeue(out Action? call))
+        {
+            AtIrql(Irql.Dispatch, call);
+            return true;
+        }
+        if (_dpcs.First is not { } first) return false;
         _dpcs.RemoveFirst();
         RunDpc(first.Value);
         return true;
@@ -78,6 +88,28 @@ internal sealed class InterruptServices(BenchMachine machine)
         {
             machine.ReportAt(Rule.Leak, $"{image.ModuleName} is unloaded with a DPC queued", machine.Guest.Pointer(dpc + (ulong)machine.Layout.DpcRoutine));
         }
+    }
+
+    /// <summary>Calls a routine of a driver at DISPATCH_LEVEL, as soon as the IRQL allows.</summary>
+    public void CallAtDispatch(ulong routine, ulong first, ulong second)
+    {
+        _atDispatch.Enqueue(() => machine.Call(routine, first, second));
+        machine.Cpu.RequestAttention();
+    }
+
+    private ulong Synchronize(ulong routine, ulong context)
+    {
+        ulong result = 0;
+        AtIrql(Irql.Device, () => result = machine.Call(routine, context));
+        return (byte)result;
+    }
+
+    private void AtIrql(byte irql, Action action)
+    {
+        byte before = machine.CurrentIrql;
+        machine.CurrentIrql = irql;
+        action();
+        machine.CurrentIrql = before;
     }
 
     /// <summary>The memory of a device object goes.</summary>

@@ -17,30 +17,15 @@ internal sealed partial class IoServices
     {
         ulong top = TopOf(device);
         int count = Guest.Byte(top + (ulong)Layout.DeviceStackSize);
-        int size = Layout.IrpSize + (count * Layout.StackSize);
-        ulong irp = machine.AllocateKernel(size, $"IRP {major}/{minor}");
-        _ended.Remove(irp);
-        var request = new BenchRequest(machine, irp, count, outputLength, ended);
-        Guest.SetU16(irp, 6);
-        Guest.SetU16(irp + 2, (ushort)size);
+        BenchRequest request = NewRequest(count, $"IRP {major}/{minor}", outputLength, ended);
+        ulong irp = request.Address;
         Guest.SetU32(irp + (ulong)Layout.IrpStatus, status);
-        Guest.SetByte(irp + (ulong)Layout.IrpStackCount, (byte)count);
-        Guest.SetByte(irp + (ulong)Layout.IrpCurrentLocation, (byte)(count + 1));
-        ulong location = irp + (ulong)(Layout.IrpSize + (count * Layout.StackSize));
-        Guest.SetPointer(irp + (ulong)Layout.IrpStackLocation, location);
-        int buffer = Math.Max(input.Length, outputLength);
-        if (buffer > 0)
-        {
-            request.Buffer = machine.AllocateKernel(buffer, "system buffer");
-            Guest.SetBytes(request.Buffer, input);
-            Guest.SetPointer(irp + (ulong)Layout.IrpSystemBuffer, request.Buffer);
-        }
-        ulong next = location - (ulong)Layout.StackSize;
+        SetBuffers(request, top, major, parameters, input, outputLength);
+        ulong next = irp + (ulong)(Layout.IrpSize + ((count - 1) * Layout.StackSize));
         Guest.SetByte(next, major);
         Guest.SetByte(next + 1, minor);
         for (int i = 0; i < parameters.Length; i++) Guest.SetPointer(next + (ulong)Layout.StackParameter(i), parameters[i]);
         Guest.SetPointer(next + (ulong)Layout.StackFile, file);
-        _requests.Add(irp, request);
         request.Returned = (uint)CallDriver(top, irp);
         if (request.Returned != NtStatus.Pending && !request.IsCompleted)
         {
@@ -54,6 +39,25 @@ internal sealed partial class IoServices
             machine.ReportAt(Rule.IrpCompletion, text, Dispatch(top, major));
         }
         return request;
+    }
+
+    /// <summary>The system buffer, or as the device or the IOCTL wants it, one that an MDL describes.</summary>
+    private void SetBuffers(BenchRequest request, ulong top, byte major, ReadOnlySpan<ulong> parameters, ReadOnlySpan<byte> input, int outputLength)
+    {
+        bool transfers = major is Irp.Read or Irp.Write, controls = major is Irp.DeviceControl or Irp.InternalDeviceControl;
+        bool direct = transfers ? (Guest.U32(top + (ulong)Layout.DeviceFlags) & DirectIo) != 0 : controls && (parameters[2] & 3) is 1 or 2;
+        if (!direct)
+        {
+            SetSystemBuffer(request, input, outputLength);
+            return;
+        }
+        // Of an IOCTL the input is the system's, what goes either way is the MDL's.
+        if (controls) SetSystemBuffer(request, input, 0);
+        int length = major == Irp.Write ? input.Length : outputLength;
+        if (length == 0) return;
+        request.Direct = machine.AllocateKernel(length, "buffer of a program");
+        if (major == Irp.Write) Guest.SetBytes(request.Direct, input);
+        SetMdl(request, request.Direct, (uint)length);
     }
 
     /// <summary>IoCancelIrp.</summary>
@@ -186,6 +190,7 @@ internal sealed partial class IoServices
         }
         _requests.Remove(irp);
         _ended.Add(irp);
+        if (request.IsKept) machine.ReportAt(Rule.IrpCompletion, "an IRP of a driver's own ends without a completion routine that keeps it", request.Maker);
         request.End();
         machine.FreeKernel(irp, "IRP");
         return 0;

@@ -20,6 +20,7 @@ internal sealed partial class IoServices(BenchMachine machine)
     /// <summary>A driver goes: requests it holds are left behind.</summary>
     public void CheckLeaks(LoadedDriver driver)
     {
+        CheckMade(driver);
         foreach (BenchRequest request in _requests.Values.Where(r => driver.Object != 0 && r.Drivers.Contains(driver.Object)))
         {
             machine.Report(Rule.Leak, $"{driver.Name} is unloaded and the IRP 0x{request.Address:x}, which it saw, has not ended");
@@ -28,11 +29,17 @@ internal sealed partial class IoServices(BenchMachine machine)
 
     public void AddTo(NtServices nt)
     {
+        AddBuild(nt);
         nt.Add("IopInvalidDeviceRequest", "pp", Irql.Dispatch, a => End(a[1], NtStatus.InvalidDeviceRequest));
         nt.Add("IoCreateDevice", "pupuubp", Irql.Apc, a =>
             CreateDevice(a[0], (uint)a[1], a[2] == 0 ? "" : Guest.UnicodeString(a[2]), (uint)a[3], (uint)a[4], a[6]),
             exhausted: NtStatus.InsufficientResources);
         nt.Add("IoDeleteDevice", "p", Irql.Apc, a => DeleteDevice(a[0]));
+        nt.Add("IoAttachDeviceToDeviceStackSafe", "ppp", Irql.Dispatch, a =>
+        {
+            Guest.SetPointer(a[2], Attach(a[0], a[1]));
+            return NtStatus.Success;
+        });
         nt.Add("IoAttachDeviceToDeviceStack", "pp", Irql.Dispatch, a => Attach(a[0], a[1]));
         nt.Add("IoDetachDevice", "p", Irql.Passive, a => Detach(a[0]));
         nt.Add("IofCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]), CallConvention.FastCall);
@@ -78,6 +85,7 @@ internal sealed partial class IoServices(BenchMachine machine)
         Guest.SetU16(more, 13);
         Guest.SetPointer(more + (ulong)Layout.DeviceExtensionObject, device);
         _devices[device] = new Device(size, name);
+        machine.Queues.InitializeOf(device);
         if (name.Length > 0) machine.Names.AddDevice(name, device);
         if (target != 0) Guest.SetPointer(target, device);
         return target != 0 ? NtStatus.Success : device;
@@ -118,6 +126,9 @@ internal sealed partial class IoServices(BenchMachine machine)
     /// <summary>The DEVOBJ_EXTENSION.</summary>
     public ulong DoeOf(ulong device) => Guest.Pointer(device + (ulong)Layout.DeviceObjectExtension);
 
+    /// <summary>@"\Device\X", or empty.</summary>
+    public string NameOf(ulong device) => _devices.TryGetValue(device, out Device? found) ? found.Name : "";
+
     /// <summary>A file of the device is opened.</summary>
     public void Reference(ulong device) => Guest.SetU32(device + DeviceReferences, Guest.U32(device + DeviceReferences) + 1);
 
@@ -134,6 +145,8 @@ internal sealed partial class IoServices(BenchMachine machine)
         if (Guest.Pointer(device + (ulong)Layout.DeviceAttached) != 0 || Guest.U32(device + DeviceReferences) != 0) return;
         machine.Synchronization.Forget(device, (ulong)found.Size);
         machine.Interrupts.Forget(device, (ulong)found.Size);
+        machine.Time.Forget(device, (ulong)found.Size, "the device");
+        machine.Threads.Forget(device);
         _devices.Remove(device);
         machine.FreeKernel(device, $"DEVICE_OBJECT {found.Name}");
     }

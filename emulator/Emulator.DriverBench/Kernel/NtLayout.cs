@@ -69,6 +69,7 @@ public sealed class NtLayout(bool is64Bit)
     public int IrpCancel => Pick(0x44, 0x24);
     public int IrpCancelIrql => Pick(0x45, 0x25);
     public int IrpCancelRoutine => Pick(0x68, 0x38);
+    public int IrpUserBuffer => Pick(0x70, 0x3C);
     public int IrpStackLocation => Pick(0xB8, 0x60);
 
     // IO_STACK_LOCATION: MajorFunction 0, MinorFunction 1, Flags 2, Control 3; Parameters in pointer-sized, partly padded slots.

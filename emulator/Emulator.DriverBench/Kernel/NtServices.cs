@@ -13,6 +13,7 @@ internal sealed class NtServices
     private readonly ulong _base;
     private readonly List<Service> _services = [];
     private readonly Dictionary<string, int> _byName = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, ulong> _variables = new(StringComparer.Ordinal);
 
     /// <param name="files">What drivers import the functions from: "ntoskrnl.exe". None when drivers cannot.</param>
     public NtServices(BenchMachine machine, ulong address, string name, IReadOnlyList<string> files)
@@ -44,10 +45,14 @@ internal sealed class NtServices
         _services.Add(new Service(name, parameters, highestIrql, function, convention, exhausted));
     }
 
+    /// <summary>A variable that drivers import.</summary>
+    public void AddVariable(string name, ulong address) => _variables.Add(name, address);
+
     /// <summary>Nobody finds it by its name any more.</summary>
     public bool Remove(string name) => _byName.Remove(name);
 
-    public ulong? Find(string name) => _byName.TryGetValue(name, out int index) ? _base + (ulong)(index * Spacing) : null;
+    public ulong? Find(string name)
+        => _byName.TryGetValue(name, out int index) ? _base + (ulong)(index * Spacing) : _variables.TryGetValue(name, out ulong address) ? address : null;
 
     public void Invoke(ref CallFrame frame)
     {
@@ -80,7 +85,8 @@ internal sealed class NtServices
             CallConvention.FastCall => Math.Max(0, slot - 2) * 4,
             _ => slot * 4,
         };
-        frame.Return(result, wide ? 0 : popped);
+        // EDX is the caller's to lose: with it, 64 bits come back on x86, too.
+        frame.Return64(result, wide ? 0 : popped);
     }
 
     private sealed record Service(string Name, string Parameters, byte HighestIrql, NtFunction Function, CallConvention Convention, ulong? Exhausted);

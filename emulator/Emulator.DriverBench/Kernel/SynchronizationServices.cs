@@ -2,7 +2,7 @@ using Emulator.DriverBench.Cpu;
 
 namespace Emulator.DriverBench.Kernel;
 
-/// <summary>Ke: IRQL, spin locks, events and waits; Io's remove locks.</summary>
+/// <summary>Ke: IRQL and spin locks; Io's cancel lock and remove locks.</summary>
 internal sealed class SynchronizationServices(BenchMachine machine)
 {
     private readonly Dictionary<ulong, ulong> _spinLocks = [];
@@ -21,10 +21,27 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         nt.Add("KfRaiseIrql", "b", Irql.High, a => Raise((byte)a[0]), CallConvention.FastCall);
         nt.Add("KeRaiseIrqlToDpcLevel", "", Irql.High, _ => Raise(Irql.Dispatch));
         nt.Add("KfLowerIrql", "b", Irql.High, a => Lower((byte)a[0]), CallConvention.FastCall);
+        foreach ((string name, CallConvention convention) in new[] { ("KeAcquireSpinLockAtDpcLevel", CallConvention.StdCall),
+            ("KefAcquireSpinLockAtDpcLevel", CallConvention.FastCall) })
+        {
+            nt.Add(name, "p", Irql.Device, a => AcquireRaised(a[0]), convention);
+        }
+        foreach ((string name, CallConvention convention) in new[] { ("KeReleaseSpinLockFromDpcLevel", CallConvention.StdCall),
+            ("KefReleaseSpinLockFromDpcLevel", CallConvention.FastCall) })
+        {
+            nt.Add(name, "p", Irql.Device, a => Release(a[0], machine.CurrentIrql), convention);
+        }
+        nt.Add("KeInitializeSpinLock", "p", Irql.High, a =>
+        {
+            machine.Guest.SetPointer(a[0], 0);
+            return 0;
+        });
+        nt.Add("IoAcquireCancelSpinLock", "p", Irql.Dispatch, a =>
+        {
+            machine.Guest.SetByte(a[0], AcquireCancel());
+            return 0;
+        });
         nt.Add("IoReleaseCancelSpinLock", "b", Irql.Dispatch, a => ReleaseCancel((byte)a[0]));
-        nt.Add("KeInitializeEvent", "pub", Irql.High, a => InitializeEvent(a[0], (byte)a[1], (byte)a[2]));
-        nt.Add("KeSetEvent", "pub", Irql.Dispatch, a => SetEvent(a[0]));
-        nt.Add("KeWaitForSingleObject", "puubp", Irql.Dispatch, a => Wait(a[0], a[4]));
         nt.Add("IoInitializeRemoveLockEx", "puuuu", Irql.Passive, a => InitializeRemoveLock(a[0]));
         nt.Add("IoAcquireRemoveLockEx", "pppuu", Irql.Dispatch, a => AcquireRemoveLock(a[0], a[1]));
         nt.Add("IoReleaseRemoveLockEx", "ppu", Irql.Dispatch, a => ReleaseRemoveLock(a[0], a[1]));
@@ -45,6 +62,15 @@ internal sealed class SynchronizationServices(BenchMachine machine)
             machine.Report(Rule.SpinLock, "the device goes while its spin lock is held");
             _spinLocks.Remove(at);
         }
+    }
+
+    private ulong AcquireRaised(ulong at)
+    {
+        byte irql = machine.CurrentIrql;
+        if (irql < Irql.Dispatch) machine.Report(Rule.Irql, $"a spin lock for DISPATCH_LEVEL is taken at IRQL {irql}");
+        Acquire(at);
+        machine.CurrentIrql = irql;
+        return 0;
     }
 
     /// <summary>What the I/O manager does before it calls a cancel routine, which gives the lock back.</summary>
@@ -98,42 +124,6 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         machine.CurrentIrql = irql;
         machine.Cpu.RequestAttention();
         return 0;
-    }
-
-    private ulong InitializeEvent(ulong at, byte type, byte state)
-    {
-        machine.Guest.SetU32(at, type);
-        machine.Guest.SetU32(at + 4, state);
-        machine.Guest.SetPointer(at + 8, at + 8);
-        machine.Guest.SetPointer(at + 8 + (ulong)machine.Layout.Pointer, at + 8);
-        return 0;
-    }
-
-    private ulong SetEvent(ulong at)
-    {
-        uint old = machine.Guest.U32(at + 4);
-        machine.Guest.SetU32(at + 4, 1);
-        return old;
-    }
-
-    private ulong Wait(ulong at, ulong timeout)
-    {
-        long hundredNanoseconds = timeout == 0 ? 0 : (long)machine.Guest.U64(timeout);
-        if (machine.CurrentIrql >= Irql.Dispatch && (timeout == 0 || hundredNanoseconds != 0))
-        {
-            machine.Report(Rule.Irql, $"a wait at IRQL {machine.CurrentIrql}");
-        }
-        bool signalled = timeout == 0 ? machine.RunUntil(() => machine.Guest.U32(at + 4) != 0)
-            // Absolute times are since 1601; the bench's clock starts at 0.
-            : machine.RunUntil(() => machine.Guest.U32(at + 4) != 0, hundredNanoseconds < 0 ? -hundredNanoseconds * 100 : 0);
-        if (!signalled)
-        {
-            if (timeout != 0) return NtStatus.Timeout;
-            throw machine.Crash("a wait that nothing ends");
-        }
-        // A synchronization event (1) lets one waiter through.
-        if (machine.Guest.Byte(at) == 1) machine.Guest.SetU32(at + 4, 0);
-        return NtStatus.Success;
     }
 
     private ulong InitializeRemoveLock(ulong at)

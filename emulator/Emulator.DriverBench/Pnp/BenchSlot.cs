@@ -204,6 +204,14 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
         return 0;
     }
 
+    /// <summary>All ones when it is gone.</summary>
+    public ulong ReadConfiguration(int offset, int size) => IsPresent ? Function.Read(PciRegion.Configuration, (ulong)offset, size) : ulong.MaxValue;
+
+    public void WriteConfiguration(int offset, int size, ulong value)
+    {
+        if (IsPresent) Configure(offset, size, value);
+    }
+
     private void Configure(int offset, int size, ulong value)
         => Function.Write(PciRegion.Configuration, (ulong)offset, size, value & (ulong.MaxValue >> (64 - (8 * size))));
 }

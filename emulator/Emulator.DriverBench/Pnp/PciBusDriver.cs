@@ -10,6 +10,7 @@ internal sealed class PciBusDriver(BenchMachine machine)
     private const ulong MemoryWindow = 0xE000_0000, MemoryOfSlot = 0x0100_0000, PortWindow = 0xC000, PortsOfSlot = 0x400;
     private const int MostSlots = 16;
     private readonly List<BenchSlot> _slots = [];
+    private readonly PciQueries _queries = new(machine);
     private int _named;
 
     public IReadOnlyList<BenchSlot> Slots => _slots;
@@ -19,6 +20,7 @@ internal sealed class PciBusDriver(BenchMachine machine)
 
     public void AddTo(NtServices pci)
     {
+        _queries.AddTo(pci);
         pci.Add("PciDispatchPnp", "pp", Irql.Passive, a => DispatchPnp(a[0], a[1]));
         pci.Add("PciDispatchPower", "pp", Irql.Dispatch, a => DispatchPower(a[0], a[1]));
     }
@@ -86,6 +88,20 @@ internal sealed class PciBusDriver(BenchMachine machine)
         return null;
     }
 
+    /// <summary>As the PCI driver names a function, the most exact first.</summary>
+    public static string[] HardwareIds(PciIdentity identity)
+    {
+        string device = $@"PCI\VEN_{identity.Vendor:X4}&DEV_{identity.Device:X4}", subsystem = $"&SUBSYS_{identity.Subsystem:X4}{identity.SubsystemVendor:X4}";
+        return [$"{device}{subsystem}&REV_{identity.Revision:X2}", device + subsystem, $"{device}&REV_{identity.Revision:X2}", device];
+    }
+
+    /// <summary>As the PCI driver names a function by what it is.</summary>
+    public static string[] CompatibleIds(PciIdentity identity)
+    {
+        string vendor = $@"PCI\VEN_{identity.Vendor:X4}", kind = $"{identity.ClassCode:X6}";
+        return [vendor, $@"PCI\CC_{kind}", $@"PCI\CC_{kind[..4]}"];
+    }
+
     // Device number and function stand behind the bus's own number, which pci makes of where it is.
     private static string InstancePath(BenchSlot slot)
     {
@@ -116,7 +132,8 @@ internal sealed class PciBusDriver(BenchMachine machine)
             case Irp.QueryRemove or Irp.Remove or Irp.CancelRemove or Irp.Stop or Irp.QueryStop or Irp.CancelStop or Irp.SurpriseRemoval:
                 break;
             default:
-                return End(irp, machine.Guest.U32(irp + (ulong)machine.Layout.IrpStatus));
+                uint? answer = _queries.Answer(slot, minor, location, irp + (ulong)machine.Layout.IrpInformation);
+                return End(irp, answer ?? machine.Guest.U32(irp + (ulong)machine.Layout.IrpStatus));
         }
         return End(irp, NtStatus.Success);
     }

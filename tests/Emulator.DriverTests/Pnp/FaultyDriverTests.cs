@@ -43,7 +43,13 @@ internal sealed class FaultyDriverTests(Machine architecture)
     [TestCase(Memory, 31, Rule.CallingConvention, "did not preserve IF")]
     [TestCase(Memory, 32, Rule.CallingConvention, "did not preserve ", "Clobber")]
     [TestCase(Memory, 33, Rule.CallingConvention, "returned with the stack pointer off by ", "Unbalance")]
+    [TestCase(Memory, 41, Rule.Leak, "pool goes while its timer is set")]
+    [TestCase(Memory, 43, Rule.Handle, "ZwClose of 0x4444, which is no open handle")]
+    [TestCase(Memory, 44, Rule.Mutex, "is released by a thread that does not own it")]
+    [TestCase(Memory, 46, Rule.Irql, "a spin lock for DISPATCH_LEVEL is taken at IRQL 0")]
+    [TestCase(Memory, 49, Rule.Pool, "an MDL is mapped whose pages are not locked")]
     [TestCase(Requests, 2, Rule.IrpCompletion, "is not completed")]
+    [TestCase(Requests, 17, Rule.IrpCompletion, "ends without a completion routine that keeps it")]
     [TestCase(Requests, 3, Rule.IrpCompletion, "returned STATUS_PENDING without IoMarkIrpPending")]
     [TestCase(Requests, 4, Rule.IrpCompletion, "returned 0x00000000 after IoMarkIrpPending")]
     [TestCase(Requests, 5, Rule.IrpCompletion, "returned 0x00000000, and the IRP's status is 0xc0000001")]
@@ -69,7 +75,7 @@ internal sealed class FaultyDriverTests(Machine architecture)
         Finding finding = _machine.Findings[0];
         Assert.That(finding.Text, Does.Contain(text));
         if (function.Length > 0) Assert.That(finding.Function, Does.StartWith(InDriver(function)));
-        else Assert.That(finding.Function, Does.StartWith(InDriver("Control")).Or.StartWith(InDriver("Fault")));
+        else Assert.That(finding.Function, Does.StartWith(InDriver("Control")).Or.StartWith(InDriver("Serve")));
     }
 
     [Test]
@@ -102,6 +108,9 @@ internal sealed class FaultyDriverTests(Machine architecture)
     [TestCase(Memory, 28, "code fetch at 0x")]
     [TestCase(Memory, 29, "4-byte read at 0x8")]
     [TestCase(Memory, 30, "KeBugCheckEx 0xe2 (0x1, 0x2, 0x3, 0x4)")]
+    [TestCase(Memory, 45, "is taken twice by one thread")]
+    [TestCase(Memory, 47, "KeReleaseSemaphore beyond its limit")]
+    [TestCase(Memory, 51, "4-byte read at 0x401000")]
     [TestCase(Requests, 1, "completed already")]
     [TestCase(Requests, 8, "freed IRP")]
     [TestCase(Requests, 11, "NO_MORE_IRP_STACK_LOCATIONS")]
@@ -121,6 +130,11 @@ internal sealed class FaultyDriverTests(Machine architecture)
 
     [TestCase(Memory, 12, Rule.Leak, "leaves pool 'Test', 16 bytes")]
     [TestCase(Memory, 14, Rule.RemoveLock, "the device goes while its remove lock is held 1 times")]
+    [TestCase(Memory, 40, Rule.Leak, "is unloaded with a timer set")]
+    [TestCase(Memory, 42, Rule.Leak, "is unloaded with its thread running")]
+    [TestCase(Memory, 48, Rule.Leak, "leaves the MDL 0x")]
+    [TestCase(Memory, 50, Rule.Leak, "the device goes while it has a work item")]
+    [TestCase(Requests, 16, Rule.Leak, "which it made")]
     [TestCase(Requests, 12, Rule.Leak, "which it saw, has not ended")]
     [TestCase(Resources, 4, Rule.Leak, "the device is removed with BAR 0 of 1234:5057 mapped at 0x")]
     [TestCase(Resources, 5, Rule.Leak, "the device is removed with its DMA adapter 0x")]

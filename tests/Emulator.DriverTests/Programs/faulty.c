@@ -1,5 +1,5 @@
 /* Memory, locks, IRQL and the processor. */
-#include "faulty.h"
+#include "skeleton.h"
 
 static const char constant = 2;
 
@@ -7,6 +7,19 @@ void Pageable(void);
 __attribute__((section("PAGE"), noinline)) void Pageable(void)
 {
     __asm__ volatile ("");
+}
+
+static KTIMER Timer;
+static FAST_MUTEX Mutex;
+static KSEMAPHORE Semaphore;
+
+static void NTAPI Endless(PVOID context)
+{
+    KEVENT never;
+
+    UNREFERENCED_PARAMETER(context);
+    KeInitializeEvent(&never, NotificationEvent, FALSE);
+    KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, NULL);
 }
 
 /* No tail call, and no end. */
@@ -29,13 +42,12 @@ __asm__(".section .text$Clobber,\"x\"\n.globl Clobber\nClobber: xorl %ebx, %ebx\
     ".section .text$Unbalance,\"x\"\n.globl Unbalance\nUnbalance: ret $12\n.text");
 #endif
 
-static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
+static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
 {
     volatile char *pool;
     KEVENT event;
     KIRQL irql;
 
-    UNREFERENCED_PARAMETER(device);
     switch (fault) {
     case 0: return Finish(irp, STATUS_SUCCESS);
     case 4: KeAcquireSpinLock(&extension->Lock, &irql); return Finish(irp, STATUS_SUCCESS); /* kept */
@@ -126,6 +138,47 @@ static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int
         KeInitializeDpc(&extension->Dpc, (PKDEFERRED_ROUTINE)(fault == 32 ? Clobber : Unbalance), extension);
         KeInsertQueueDpc(&extension->Dpc, NULL, NULL);
         return Finish(irp, STATUS_SUCCESS);
+    case 40: /* a timer left set */
+        KeInitializeTimer(&Timer);
+        KeSetTimer(&Timer, (LARGE_INTEGER){ .QuadPart = -600000000 }, NULL);
+        return Finish(irp, STATUS_SUCCESS);
+    case 41: /* a timer in pool that is freed */
+        pool = ExAllocatePoolWithTag(NonPagedPool, sizeof Timer, 'tseT');
+        KeInitializeTimer((PKTIMER)pool);
+        KeSetTimer((PKTIMER)pool, (LARGE_INTEGER){ .QuadPart = -600000000 }, NULL);
+        ExFreePoolWithTag((PVOID)pool, 'tseT');
+        return Finish(irp, STATUS_SUCCESS);
+    case 42: /* a thread that does not end */
+        PsCreateSystemThread((HANDLE *)&pool, THREAD_ALL_ACCESS, NULL, NULL, NULL, Endless, NULL);
+        ZwClose((HANDLE)pool);
+        return Finish(irp, STATUS_SUCCESS);
+    case 43: ZwClose((HANDLE)0x4444); return Finish(irp, STATUS_SUCCESS); /* no handle */
+    case 44: /* a fast mutex released twice */
+        ExInitializeFastMutex(&Mutex);
+        ExReleaseFastMutex(&Mutex);
+        return Finish(irp, STATUS_SUCCESS);
+    case 45: /* and taken twice */
+        ExInitializeFastMutex(&Mutex);
+        ExAcquireFastMutex(&Mutex);
+        ExAcquireFastMutex(&Mutex);
+        break;
+    case 46: /* a lock for DISPATCH_LEVEL at PASSIVE_LEVEL */
+        KeAcquireSpinLockAtDpcLevel(&extension->Lock);
+        KeReleaseSpinLockFromDpcLevel(&extension->Lock);
+        return Finish(irp, STATUS_SUCCESS);
+    case 47: /* a semaphore beyond its limit */
+        KeInitializeSemaphore(&Semaphore, 1, 1);
+        KeReleaseSemaphore(&Semaphore, 0, 1, FALSE);
+        break;
+    case 48: IoAllocateMdl(extension, 16, FALSE, FALSE, NULL); return Finish(irp, STATUS_SUCCESS); /* left */
+    case 49: /* mapped without being locked */
+        pool = (PVOID)IoAllocateMdl(extension, 16, FALSE, FALSE, NULL);
+        MmMapLockedPagesSpecifyCache((PMDL)pool, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
+        IoFreeMdl((PMDL)pool);
+        return Finish(irp, STATUS_SUCCESS);
+    case 50: IoAllocateWorkItem(device); return Finish(irp, STATUS_SUCCESS); /* left */
+    case 51: /* read from user space, where no process is */
+        return Finish(irp, *(volatile NTSTATUS *)(ULONG_PTR)0x401000);
     default: break;
     }
     return Finish(irp, STATUS_INVALID_PARAMETER);

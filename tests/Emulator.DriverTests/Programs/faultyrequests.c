@@ -1,5 +1,5 @@
 /* Requests and device objects. */
-#include "faulty.h"
+#include "skeleton.h"
 
 static NTSTATUS NTAPI Completed(PDEVICE_OBJECT device, PIRP irp, PVOID context)
 {
@@ -26,10 +26,11 @@ static PDEVICE_OBJECT Another(PDEVICE_OBJECT device)
     return another;
 }
 
-static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
+static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
 {
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp), next = IoGetNextIrpStackLocation(irp);
     PDEVICE_OBJECT another;
+    PIRP own_irp;
     EXTENSION *other;
     KIRQL irql;
 
@@ -62,6 +63,13 @@ static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int
         IoCopyCurrentIrpStackLocationToNext(irp);
         next->MajorFunction = 0x1c;
         return IoCallDriver(extension->Lower, irp);
+    case 16: IoAllocateIrp(2, FALSE); return Finish(irp, STATUS_SUCCESS); /* left */
+    case 17: /* an own request that nobody keeps */
+        own_irp = IoAllocateIrp(extension->Lower->StackSize, FALSE);
+        IoGetNextIrpStackLocation(own_irp)->MajorFunction = IRP_MJ_POWER;
+        IoGetNextIrpStackLocation(own_irp)->MinorFunction = IRP_MN_QUERY_POWER;
+        IoCallDriver(extension->Lower, own_irp);
+        return Finish(irp, STATUS_SUCCESS);
     case 20: /* a device object made under a lock */
         KeAcquireSpinLock(&extension->Lock, &irql);
         another = Another(device);

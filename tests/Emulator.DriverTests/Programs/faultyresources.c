@@ -1,5 +1,5 @@
 /* The device's registers, interrupt and memory, and what is left behind of them. */
-#include "faulty.h"
+#include "skeleton.h"
 
 static KDPC Dpc;
 
@@ -44,7 +44,7 @@ static NTSTATUS Connect(EXTENSION *extension)
     return IoConnectInterrupt(&extension->Interrupt, Claim, extension, NULL, extension->Vector, 8, 8, LevelSensitive, TRUE, 1, FALSE);
 }
 
-static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
+static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
 {
     PHYSICAL_ADDRESS nowhere, logical;
     UNICODE_STRING link, target;

@@ -1,6 +1,6 @@
 /*
- * A driver that does wrong in the one way that the number in its IOCTL says; 0 is right. Whoever includes this has Fault, which ends the
- * request or not, and may have more to do when the driver is unloaded.
+ * A driver that does what the number in its IOCTL says; 0 is nothing. Whoever includes this has Serve, which ends the request or not, and
+ * may have more to do when the driver is unloaded.
  */
 #include <ntddk.h>
 #include <initguid.h>
@@ -22,7 +22,7 @@ typedef struct {
     volatile ULONG *Registers;
 } EXTENSION;
 
-static NTSTATUS Fault(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault);
+static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int what);
 static void (*AtUnload)(void);
 
 static NTSTATUS Finish(PIRP irp, NTSTATUS status)
@@ -35,7 +35,7 @@ static NTSTATUS Finish(PIRP irp, NTSTATUS status)
 
 static NTSTATUS NTAPI Control(PDEVICE_OBJECT device, PIRP irp)
 {
-    return Fault(device, device->DeviceExtension, irp, *(int *)irp->AssociatedIrp.SystemBuffer);
+    return Serve(device, device->DeviceExtension, irp, *(int *)irp->AssociatedIrp.SystemBuffer);
 }
 
 static void KeepResources(EXTENSION *extension, PIRP irp)
