@@ -10,16 +10,16 @@ internal enum SessionState { Open, Ended }
 
 /// <summary>
 /// One client's connection: it cuts the stream into messages, carries them out on the function, and replies. Replies to messages
-/// that arrived together leave together. Nothing the peer sends throws past this class.
+/// that arrived together leave together, and nobody waits for the client to read them: until it has, it is not listened to. Nothing the
+/// peer sends throws past this class.
 /// </summary>
 internal sealed class ClientSession : IDmaMessageSender, IDisposable
 {
     private const int MaximumMessageFds = 16, MaximumDataTransfer = 1024 * 1024;
     private const int MaximumMessage = MessageHeader.HeaderSize + RegionAccess.Size + MaximumDataTransfer;
-    private const int InitialReplies = 64 * 1024;
 
-    // A client that does not read its replies for this long is gone for all that matters.
-    private static readonly TimeSpan SendTimeout = TimeSpan.FromSeconds(10);
+    // Replies leave when there are no more messages, or this many bytes of them.
+    private const int Batch = 48 * 1024;
 
     private readonly UnixStream _stream;
     private readonly MessageReader _reader;
@@ -28,8 +28,8 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
     private readonly DeviceServerOptions _options;
     private readonly Action<string> _report;
     private readonly EventFd[] _eventFds = new EventFd[MaximumMessageFds];
-    private byte[] _replies = GC.AllocateUninitializedArray<byte>(InitialReplies, pinned: true);
-    private int _replied, _messageStart;
+    private readonly SendQueue _output;
+    private SendQueue? _twinOutput;
     private MessageReader? _twinReader;
     private bool _negotiated, _takesDescriptors, _toldUnsealed;
     private int _modelFaults;
@@ -39,7 +39,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
     {
         (_stream, _function, _slot, _options, _report) = (stream, function, slot, options, report);
         _reader = new MessageReader(stream, MaximumMessage, MaximumMessageFds);
-        stream.SetSendTimeout(SendTimeout);
+        _output = new SendQueue(stream);
     }
 
     /// <summary>The twin socket, once negotiated.</summary>
@@ -47,6 +47,18 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
 
     /// <summary>Whether the client has closed its end. What it sent before is still to be processed.</summary>
     public bool HasHungUp => _stream.HasHungUp;
+
+    /// <summary>The client has to read before anything else of it is carried out.</summary>
+    public bool IsBlocked => _output.IsBlocked || _twinOutput is { IsBlocked: true };
+
+    /// <summary>Bytes the client's sockets have taken so far.</summary>
+    public long Sent => _output.Sent + (_twinOutput?.Sent ?? 0);
+
+    /// <summary>What to wait for on the socket.</summary>
+    public PollEvents Awaited => Await(_output);
+
+    /// <summary>What to wait for on the twin socket.</summary>
+    public PollEvents TwinAwaited => _twinOutput is null ? PollEvents.None : Await(_twinOutput);
 
     /// <summary>Why the session ended, in words for the log; empty for an orderly end.</summary>
     public string Reason { get; private set; } = "";
@@ -58,6 +70,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         idle = false;
         try
         {
+            if (IsBlocked) return Resume();
             int received = _reader.Fill(wait: false);
             if (received == UnixStream.WouldBlock) { idle = true; return SessionState.Open; }
             if (received == UnixStream.Closed) return End(_reader.BufferedBytes > 0 ? "the client went away in the middle of a message" : "");
@@ -74,6 +87,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
     {
         try
         {
+            if (IsBlocked) return Resume();
             int received = _twinReader!.Fill(wait: false);
             if (received == UnixStream.WouldBlock) return SessionState.Open;
             if (received == UnixStream.Closed) return End("the client closed the twin socket");
@@ -85,7 +99,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         }
     }
 
-    /// <summary>Starts queued DMA. Between turns only.</summary>
+    /// <summary>Starts queued DMA. Between turns only, and not while the session is blocked: replies go first.</summary>
     public SessionState RunDma()
     {
         try
@@ -101,18 +115,13 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
 
     public void SendDma(ushort id, Command command, in DmaAccess access, ReadOnlySpan<byte> data)
     {
-        Span<byte> head = stackalloc byte[MessageHeader.HeaderSize + DmaAccess.Size];
-        MessageHeader.ForCommand(id, command, DmaAccess.Size + data.Length).Write(head);
-        access.Write(head[MessageHeader.HeaderSize..]);
-        Flush();
-        (Twin ?? _stream).Send(head, data, default);
-    }
-
-    /// <summary>Ends both directions: a device thread that waits for the client to read wakes up. For any thread.</summary>
-    public void Shutdown()
-    {
-        _stream.Shutdown();
-        Twin?.Shutdown();
+        const int Head = MessageHeader.HeaderSize + DmaAccess.Size;
+        Span<byte> message = (_twinOutput ?? _output).Reserve(Head + data.Length);
+        MessageHeader.ForCommand(id, command, DmaAccess.Size + data.Length).Write(message);
+        access.Write(message[MessageHeader.HeaderSize..]);
+        data.CopyTo(message[Head..]);
+        _output.TryFlush();
+        _twinOutput?.TryFlush();
     }
 
     public void Dispose()
@@ -129,23 +138,44 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         return SessionState.Ended;
     }
 
+    private PollEvents Await(SendQueue output) => output.IsBlocked ? PollEvents.Writable : IsBlocked ? PollEvents.None : PollEvents.Readable;
+
+    // Goes on sending, and once all has gone, with the messages that were received before.
+    private SessionState Resume()
+    {
+        bool sent = _output.TryFlush() & (_twinOutput is null || _twinOutput.TryFlush());
+        if (!sent && _stream.HasHungUp)
+        {
+            _output.Discard();
+            _twinOutput?.Discard();
+        }
+        else if (!sent)
+        {
+            return Twin is { HasHungUp: true } ? End("the client closed the twin socket") : SessionState.Open;
+        }
+        SessionState state = Drain(_reader, isTwin: false);
+        return state == SessionState.Open && _twinReader is not null ? Drain(_twinReader, isTwin: true) : state;
+    }
+
     private SessionState Drain(MessageReader reader, bool isTwin)
     {
         while (true)
         {
+            if (_output.Unsent >= Batch) _output.TryFlush();
+            if (IsBlocked) return SessionState.Open;
             switch (reader.TryRead(out MessageHeader header, out ReadOnlySpan<byte> payload, out ReadOnlySpan<int> fds))
             {
                 case ReadOutcome.Incomplete:
-                    Flush();
+                    _output.TryFlush();
                     return SessionState.Open;
                 case ReadOutcome.Malformed:
                     if (header.IsCommand && !isTwin) ReplyError(header, Errno.EINVAL);
-                    Flush();
+                    _output.TryFlush();
                     return End($"message {header.Id} claims {header.Size} bytes: the stream cannot be followed further");
                 default:
                     if (!Handle(header, payload, fds, isTwin))
                     {
-                        Flush();
+                        _output.TryFlush();
                         return SessionState.Ended;
                     }
                     break;
@@ -182,18 +212,18 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             End("the first message was not VERSION");
             return false;
         }
-        _messageStart = _replied;
+        int unsent = _output.Unsent;
         try
         {
             bool goesOn = Dispatch(header, payload, fds);
             // Carried out all the same; a read then has had its side effects only.
-            if (header.NoReply) _replied = _messageStart;
+            if (header.NoReply) _output.TakeBack(unsent);
             return goesOn;
         }
         catch (Exception e) when (e is not (TransportException or OutOfMemoryException))
         {
             // A bug in a model. Its guest gets an I/O error; the other devices, and this one's next access, go on.
-            _replied = _messageStart;
+            _output.TakeBack(unsent);
             ReplyError(header, Errno.EIO);
             if (_modelFaults++ < 3) _report($"bug in the model: {header.Command} failed: {e}");
             return true;
@@ -256,24 +286,18 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
             TwinSocketFdIndex = twin ? 0 : -1,
         };
         _slot.DmaMessages.MaximumTransfer = Math.Clamp(request.Capabilities.MaxDataTransferSize, 1, MaximumDataTransfer);
-        Span<byte> reply = stackalloc byte[MessageHeader.HeaderSize + VersionPayload.MaximumSize];
+        Span<byte> answer = stackalloc byte[VersionPayload.MaximumSize];
         ushort minor = Math.Min(request.Minor, ProtocolLimits.MinorVersion);
-        int size = new VersionPayload(ProtocolLimits.MajorVersion, minor, capabilities).Write(reply[MessageHeader.HeaderSize..]);
-        header.ToReply(size).Write(reply);
-        reply = reply[..(MessageHeader.HeaderSize + size)];
+        int size = new VersionPayload(ProtocolLimits.MajorVersion, minor, capabilities).Write(answer);
+        answer[..size].CopyTo(Reply(header, size));
         _negotiated = true;
-        if (header.NoReply) return true;
-        Flush();
-        if (!twin)
-        {
-            _stream.Send(reply);
-            return true;
-        }
+        if (!twin) return true;
         (Twin, FileDescriptor remote) = UnixStream.CreatePair();
-        Twin.SetSendTimeout(SendTimeout);
+        using FileDescriptor sent = remote;
         _twinReader = new MessageReader(Twin, MaximumMessage, maximumDescriptors: 1);
-        using (remote) _stream.Send(reply, [remote.Number]);
-        return true;
+        _twinOutput = new SendQueue(Twin);
+        _output.Attach(remote, MessageHeader.HeaderSize + size);
+        return _output.TryFlush() || Refuse("the client's socket is full before the first reply");
     }
 
     private bool Refuse(string reason)
@@ -376,7 +400,8 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
         }
         new RegionInfo((uint)full, flags, request.Index, whole ? 0u : RegionInfo.Size, length, 0).Write(reply);
         if (header.NoReply) return;
-        FlushWith(full, memory!.GiveAway());
+        _output.Attach(memory!.GiveAway(), MessageHeader.HeaderSize + full);
+        _output.TryFlush();
     }
 
     private void DeviceGetRegionIoFds(in MessageHeader header, ReadOnlySpan<byte> payload)
@@ -494,44 +519,14 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
 
     private void ReplyError(in MessageHeader header, int errno)
     {
-        if (!header.NoReply) header.ToErrorReply(errno).Write(Reserve(MessageHeader.HeaderSize));
+        if (!header.NoReply) header.ToErrorReply(errno).Write(_output.Reserve(MessageHeader.HeaderSize));
     }
 
     /// <summary>Starts a reply and gives room for its payload, to be filled before the next call.</summary>
     private Span<byte> Reply(in MessageHeader header, int payloadSize)
     {
-        Span<byte> message = Reserve(MessageHeader.HeaderSize + payloadSize);
+        Span<byte> message = _output.Reserve(MessageHeader.HeaderSize + payloadSize);
         header.ToReply(payloadSize).Write(message);
         return message[MessageHeader.HeaderSize..];
-    }
-
-    private Span<byte> Reserve(int size)
-    {
-        if (size > _replies.Length - _replied)
-        {
-            Flush();
-            _messageStart = 0;
-            if (size > _replies.Length) _replies = GC.AllocateUninitializedArray<byte>(MaximumMessage, pinned: true);
-        }
-        Span<byte> room = _replies.AsSpan(_replied, size);
-        _replied += size;
-        return room;
-    }
-
-    private void Flush()
-    {
-        if (_replied == 0) return;
-        int length = _replied;
-        _replied = 0;
-        _stream.Send(_replies.AsSpan(0, length));
-    }
-
-    // A descriptor rides with the first byte of its own message.
-    private void FlushWith(int payloadSize, FileDescriptor descriptor)
-    {
-        int last = MessageHeader.HeaderSize + payloadSize, start = _replied - last;
-        _replied = 0;
-        if (start > 0) _stream.Send(_replies.AsSpan(0, start));
-        _stream.Send(_replies.AsSpan(start, last), [descriptor.Number]);
     }
 }

@@ -35,6 +35,9 @@ public sealed record DeviceServerOptions
     /// such memory is reached by DMA messages. QEMU's memory-backend-memfd is sealed, so this does not concern it.
     /// </summary>
     public bool TrustUnsealedMemory { get; init; }
+
+    /// <summary>A client that takes nothing of what is sent to it for this long is gone for all that matters.</summary>
+    internal TimeSpan UnreadLimit { get; init; } = TimeSpan.FromSeconds(10);
 }
 
 /// <summary>
@@ -63,11 +66,11 @@ public sealed class DeviceServer : IDisposable
     private readonly Poller _poller;
     private readonly Thread _thread;
     private readonly Lock _lifetime = new();
-    private readonly Time.IDeviceTimer _resumeListening;
+    private readonly Time.IDeviceTimer _resumeListening, _unread;
     private readonly AdaptiveSpin _spin;
-    private long _lastMessage;
+    private long _lastMessage, _sent;
     private int _clientProcess;
-    private bool _saidInUse;
+    private bool _saidInUse, _isBlocked, _reads = true;
     private UnixListener? _listener;
     private ClientSession? _session;
     private RefusedClient? _refused;
@@ -101,6 +104,7 @@ public sealed class DeviceServer : IDisposable
             Function.Identity.InterruptPin == 0 ? 0 : 1, interrupts.CountOf(InterruptKind.Msi), interrupts.CountOf(InterruptKind.MsiX));
         _slot.InterruptPins.RouteAttached = interrupts.RouteAttached;
         _resumeListening = _slot.Clock.CreateTimer(() => _poller.Watch(ListenerSlot, PollEvents.Readable));
+        _unread = _slot.Clock.CreateTimer(() => _reads = false);
         _thread = new Thread(Run) { Name = options.Name, IsBackground = true };
     }
 
@@ -169,8 +173,6 @@ public sealed class DeviceServer : IDisposable
             _stopping = true;
         }
         _slot.WakeThread();
-        // A thread that waits for a client to read its replies wakes up by this.
-        Volatile.Read(ref _session)?.Shutdown();
         bool stopped = (_thread.ThreadState & ThreadState.Unstarted) != 0 || _thread.Join(StopTimeout);
         _listener?.Dispose();
         if (!stopped)
@@ -206,10 +208,12 @@ public sealed class DeviceServer : IDisposable
 
     private void Turn()
     {
-        if (_spin.IsActive && _session is not null) LookAtClient(_session);
-        _poller.Wait(_slot.DmaMessages.IsReady || !_slot.MailQueue.IsEmpty || _stopping ? 0 : _slot.RealTime.UntilNext());
+        if (_spin.IsActive && _session is { IsBlocked: false } active) LookAtClient(active);
+        WatchSession();
+        _poller.Wait(IsDmaReady || !_slot.MailQueue.IsEmpty || _stopping ? 0 : _slot.RealTime.UntilNext());
         _slot.RealTime.Latch();
         _slot.RealTime.Timers.RunDue();
+        if (!_reads) Disconnect("it does not read what it is sent");
         if (Ready(WakeSlot))
         {
             _slot.Wake.TryDrain();
@@ -223,15 +227,16 @@ public sealed class DeviceServer : IDisposable
         }
         if (Ready(TwinSlot) && _session is { Twin: not null } twin && twin.ProcessTwin() == SessionState.Ended) Disconnect(twin.Reason);
         if (Ready(ResampleSlot)) _slot.InterruptPins.OnResample();
-        if (_slot.DmaMessages.IsReady)
+        if (IsDmaReady)
         {
             if (_session is null) _slot.DmaMessages.Disconnect();
             else if (_session.RunDma() == SessionState.Ended) Disconnect(_session.Reason);
         }
         if (Ready(RefusedSlot) && _refused is { } refused && refused.Answer()) DropRefused();
         if (Ready(ListenerSlot)) TryAccept();
-        WatchSession();
     }
+
+    private bool IsDmaReady => _slot.DmaMessages.IsReady && _session is not { IsBlocked: true };
 
     private bool Ready(int slot) => _poller.Events(slot) != PollEvents.None;
 
@@ -239,7 +244,7 @@ public sealed class DeviceServer : IDisposable
     private void LookAtClient(ClientSession session)
     {
         long deadline = _slot.RealTime.Elapsed + _spin.Limit;
-        for (int found = 0; found < MessagesInARow && !_stopping && !_slot.DmaMessages.IsReady && _slot.MailQueue.IsEmpty;)
+        for (int found = 0; found < MessagesInARow && !session.IsBlocked && !_stopping && !_slot.DmaMessages.IsReady && _slot.MailQueue.IsEmpty;)
         {
             _slot.RealTime.Latch();
             _slot.RealTime.Timers.RunDue();
@@ -285,7 +290,7 @@ public sealed class DeviceServer : IDisposable
                 if (_slot.ReplaceSharedMemory()) Guard("its reset", () => Function.Reset(ResetKind.PowerOn));
                 var session = new ClientSession(stream, Function, _slot, _options, text => _options.Report($"{Name}: {text}"));
                 _poller.Replace(ClientSlot, stream.Handle, PollEvents.Readable);
-                Volatile.Write(ref _session, session);
+                _session = session;
             }
             catch (TransportException)
             {
@@ -348,20 +353,33 @@ public sealed class DeviceServer : IDisposable
             _polledTwin = twin;
             _poller.Replace(TwinSlot, twin.Handle, PollEvents.Readable);
         }
+        if (_session is { } session && (session.IsBlocked || _isBlocked)) WatchUnread(session);
         EventFd? resample = _slot.InterruptPins.Resample;
         if (ReferenceEquals(resample, _polledResample)) return;
         _polledResample = resample;
         _poller.Replace(ResampleSlot, resample?.Handle, PollEvents.Readable);
     }
 
+    // Waits until the client reads, and only so long; everything else of the device goes on.
+    private void WatchUnread(ClientSession session)
+    {
+        if (!session.IsBlocked) _unread.Cancel();
+        else if (!_isBlocked || session.Sent != _sent) _unread.Arm((long)_options.UnreadLimit.TotalNanoseconds);
+        (_isBlocked, _sent) = (session.IsBlocked, session.Sent);
+        _poller.Watch(ClientSlot, session.Awaited);
+        _poller.Watch(TwinSlot, session.TwinAwaited);
+    }
+
     // The next client finds the function as after power-on, and nothing of this one's is kept.
     private void Disconnect(string reason)
     {
         if (_session is not { } session) return;
-        Volatile.Write(ref _session, null);
+        _session = null;
         for (int i = ClientSlot; i <= TwinSlot; i++) _poller.Replace(i, null, PollEvents.None);
         _polledResample = null;
         _polledTwin = null;
+        (_isBlocked, _reads) = (false, true);
+        _unread.Cancel();
         session.Dispose();
         // Before anything of the model runs: whatever it does, the next client must not meet this one's memory or descriptors.
         _slot.DmaTable.Clear();

@@ -37,6 +37,83 @@ public sealed class ServerLifeTests
     }
 
     [Test]
+    public void While_a_client_does_not_read_its_device_goes_on_and_nothing_is_lost()
+    {
+        using var device = new ServedDevice();
+        using WireClient client = device.Connect();
+        using var expired = new ManualResetEventSlim();
+        byte[] pattern = [.. Enumerable.Range(0, CardFunction.WholeSize).Select(i => (byte)(i * 7))];
+        client.Call(Command.RegionWrite, Wire.Write(0, CardFunction.Whole, pattern));
+        var ids = new List<ushort>();
+        for (int i = 0; i < 100; i++) ids.Add(client.Send(Command.RegionRead, Wire.Read(0, CardFunction.Whole, CardFunction.WholeSize)));
+        ushort region = client.Send(Command.DeviceGetRegionInfo, Wire.Bytes(new RegionInfo(4096, 0, CardFunction.Whole, 0, 0, 0)));
+        ushort last = client.Send(Command.RegionRead, Wire.Read(CardRegisters.Identification, CardFunction.Registers, 4));
+        device.Settle();
+        device.Invoke(() =>
+        {
+            device.Card.Expired = expired.Set;
+            device.Card.Timer.Arm(1_000_000);
+        });
+        Assert.That(expired.Wait(ServedDevice.Generous), Is.True, "the timer");
+        Assert.That(device.Server.HasClient, Is.True);
+        foreach (ushort id in ids) Assert.That(client.ExpectReply(Command.RegionRead, id).Payload[RegionAccess.Size..], Is.EqualTo(pattern));
+        WireMessage mapped = client.ExpectReply(Command.DeviceGetRegionInfo, region);
+        Assert.That(mapped.Descriptors, Has.Length.EqualTo(1), "a descriptor that waited rides with its own message");
+        mapped.Descriptors[0].Dispose();
+        client.ExpectReply(Command.RegionRead, last);
+        client.ExpectSilenceSoFar();
+    }
+
+    [Test]
+    public void A_client_that_never_reads_loses_its_device()
+    {
+        using var device = new ServedDevice(adapt: options => options with { UnreadLimit = TimeSpan.FromMilliseconds(50) });
+        using WireClient silent = device.Connect();
+        FillWithReplies(silent);
+        device.WaitForNoClient();
+        device.AssertServesAsNew();
+        Assert.That(device.Reports, Has.Some.Contains("does not read"));
+    }
+
+    [Test]
+    public void What_a_client_wrote_before_it_went_without_reading_is_carried_out()
+    {
+        using var device = new ServedDevice();
+        using (WireClient silent = device.Connect())
+        {
+            FillWithReplies(silent);
+            silent.Send(Command.RegionWrite, Wire.Write32(CardRegisters.Throw, CardFunction.Registers, 1), MessageFlags.NoReply);
+        }
+        device.AssertServesAsNew();
+        Assert.That(device.Reports, Has.Some.Contains("a write that fails").And.None.Contains("does not read"));
+    }
+
+    [Test]
+    public void A_client_that_does_not_read_its_twin_socket_gets_all_of_it_later()
+    {
+        using var device = new ServedDevice();
+        using WireClient client = device.Connect(negotiate: false);
+        WireMessage reply = client.Call(Command.Version, Wire.Version("{\"capabilities\":{\"max_msg_fds\":8,\"twin_socket\":{\"supported\":true}}}"));
+        using var twin = new WireClient(new UnixStream(reply.Descriptors[0]));
+        client.EnableBusMaster();
+        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, 1 << 24));
+        device.Invoke(() => device.Card.Transfer.IsWrite = true);
+        client.Write32(0, CardRegisters.Start, 1 << 20);
+        ushort read = client.Send(Command.RegionRead, Wire.Read(CardRegisters.Identification, CardFunction.Registers, 4));
+        device.Settle();
+        for (int written = 0; written < 1 << 20;)
+        {
+            WireMessage write = twin.ExpectCommand(Command.DmaWrite);
+            DmaAccess access = write.As<DmaAccess>();
+            Assert.That(write.Payload, Has.Length.EqualTo(DmaAccess.Size + (int)access.Count));
+            twin.Reply(write, Wire.Bytes(access));
+            written += (int)access.Count;
+        }
+        client.ExpectReply(Command.RegionRead, read);
+        device.WaitUntil(() => device.Card.Ended.Count == 1, "the transfer");
+    }
+
+    [Test]
     public void A_client_that_does_not_read_its_twin_socket_does_not_hinder_the_end()
     {
         var device = new ServedDevice();
