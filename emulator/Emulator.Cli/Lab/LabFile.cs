@@ -49,6 +49,10 @@ internal abstract record LabDevice
     [Description("Offers clients a second socket for the device's own requests (the protocol's twin_socket). Default: true.")]
     public bool TwinSocket { get; set; } = true;
 
+    [Description("Maps guest memory even where its file can shrink (a memory-backend-file), which ends all devices if it does. Default: false, "
+        + "such memory is reached by messages, which is slow.")]
+    public bool TrustUnsealedMemory { get; set; }
+
     /// <summary>The model's name in the catalogue.</summary>
     [JsonIgnore]
     public abstract string Model { get; }

@@ -79,6 +79,7 @@ internal sealed class RunningLab : IDisposable
             Report = report,
             SpinMicroseconds = device.SpinMicroseconds ?? DeviceServerOptions.DefaultSpinMicroseconds,
             OfferTwinSocket = device.TwinSocket,
+            TrustUnsealedMemory = device.TrustUnsealedMemory,
         };
         var host = new DeviceHost(device.Name, report);
         try

@@ -333,7 +333,7 @@ internal sealed class ClientSession : IDmaMessageSender, IDisposable
                 memory.Dispose();
                 memory = null;
                 if (!_toldUnsealed) _report("the guest's memory is a file that can shrink: DMA goes by messages, which is slow, and not every model "
-                    + "can use that; start QEMU with memory-backend-memfd,share=on, whose seal is on by default");
+                    + "can use that; start QEMU with memory-backend-memfd,share=on, whose seal is on by default, or have the device trust the file");
                 _toldUnsealed = true;
             }
         }

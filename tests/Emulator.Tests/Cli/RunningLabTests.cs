@@ -7,6 +7,8 @@ using Emulator.Cli.Lab;
 using Emulator.Tracing;
 using Emulator.VfioUser.Client;
 using Emulator.VfioUser.Protocol;
+using Emulator.VfioUser.Server;
+using Emulator.VfioUser.Transport;
 
 namespace Emulator.Tests.Cli;
 
@@ -75,6 +77,27 @@ public sealed class RunningLabTests
         always.Write32(0, 0, 0x1234_5678);
         Assert.That(always.Read32(0, 0), Is.EqualTo(0x1234_5678));
         Assert.That(honour.Read8(0, 1), Is.EqualTo(0xff));
+    }
+
+    [Test]
+    public void Memory_that_can_shrink_is_mapped_where_the_lab_trusts_it([Values] bool trusted)
+    {
+        string option = trusted ? ", \"trustUnsealedMemory\": true" : "";
+        File.WriteAllText(_labFile, $$"""{ "sockets": "{{_folder.In("run")}}", "devices": [{ "name": "dev", "model": "scratch", "decode": "always"{{option}} }] }""");
+        File.WriteAllBytes(_folder.In("ram"), new byte[4096]);
+        using RunningLab lab = Start();
+        using VfioUserClient client = VfioUserClient.Connect(lab.Folder.Socket("dev"), Patience);
+        using (Microsoft.Win32.SafeHandles.SafeFileHandle opened = File.OpenHandle(_folder.In("ram"), FileMode.Open, FileAccess.ReadWrite))
+        using (var ram = new FileDescriptor((int)opened.DangerousGetHandle()))
+        {
+            opened.SetHandleAsInvalid();
+            client.MapDma(0, 4096, DmaMapFlags.Readable | DmaMapFlags.Writable, ram);
+        }
+        client.Write16(RegionIndex.Config, 4, 6);
+        DeviceServer server = lab.Devices[0].Server;
+        bool reached = false;
+        server.Invoke(() => reached = server.Function.Memory.TryRead(0, new byte[16]));
+        Assert.That(reached, Is.EqualTo(trusted));
     }
 
     [Test]
