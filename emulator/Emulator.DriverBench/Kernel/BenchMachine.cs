@@ -12,9 +12,9 @@ namespace Emulator.DriverBench.Kernel;
 
 /// <summary>
 /// A machine that runs NT drivers: memory, one interpreted processor, a clock that moves only when everybody waits, and as much of NT as
-/// drivers call. One thread. What a driver does wrong is in <see cref="Findings"/>; what brings the machine down is thrown.
+/// drivers call. One thread at a time. What a driver does wrong is in <see cref="Findings"/>; what brings the machine down is thrown.
 /// </summary>
-public sealed class BenchMachine
+public sealed partial class BenchMachine
 {
     private const long LongestWait = 600_000_000_000;
     private readonly HostModules _modules;
@@ -49,7 +49,7 @@ public sealed class BenchMachine
         Space.PageableTouched += address => OnPageableTouched(address, Cpu!.CurrentInstruction);
         Cpu.State.Rsp = AllocateStack();
         Modules = new ModuleList(this);
-        Space.MapMmio(Is64Bit ? 0xFFFF_F780_0000_0000 : 0xFFDF_0000, SharedUserData.Length, new SharedUserData(this), "KUSER_SHARED_DATA");
+        Space.MapMmio(SharedDataAddress, SharedUserData.Length, new SharedUserData(this), "KUSER_SHARED_DATA");
         Threads = new ThreadServices(this);
         Time = new TimerServices(this);
         Dispatcher = new DispatcherServices(this);
@@ -76,6 +76,8 @@ public sealed class BenchMachine
         Mdls.AddTo(_services);
         Registry.AddTo(_services);
         new ImageServices(this).AddTo(_services);
+        new CancelSafeQueues(this).AddTo(_services);
+        new HalServices(this).AddTo(_services);
         new PortServices(this).AddTo(_services);
         new InterlockedServices(this).AddTo(_services);
         new StringServices(this).AddTo(_services);
@@ -146,6 +148,9 @@ public sealed class BenchMachine
     internal IoServices Io { get; }
     internal NameServices Names { get; }
     internal ThreadServices Threads { get; }
+
+    /// <summary>Of KUSER_SHARED_DATA.</summary>
+    internal ulong SharedDataAddress => Is64Bit ? 0xFFFF_F780_0000_0000 : 0xFFDF_0000;
     internal TimerServices Time { get; }
     internal DispatcherServices Dispatcher { get; }
     internal QueueServices Queues { get; }
@@ -292,108 +297,7 @@ public sealed class BenchMachine
     /// <summary>Lets virtual time pass, in nanoseconds.</summary>
     public void Advance(long nanoseconds) => RunUntil(() => false, nanoseconds);
 
-    /// <summary>Pageable memory where NT could not bring it in; each function that needs it is told of once.</summary>
-    private void OnPageableTouched(ulong address, ulong instruction)
-    {
-        if (CurrentIrql < Irql.Dispatch || !_pageableTouched.Add(Symbols.Describe(instruction).Split('+')[0])) return;
-        ReportAt(Rule.Irql, $"pageable memory is needed at IRQL {CurrentIrql}: {Space.Describe(address)}", instruction);
-    }
-
     internal void Queue(Action work) => _work.Enqueue(work);
-
-    internal void Report(Rule rule, string text)
-    {
-        ulong at = CallerAddress;
-        _findings.Add(new Finding(rule, text, at == 0 ? "" : Symbols.Describe(at), at));
-    }
-
-    internal void ReportAt(Rule rule, string text, ulong address)
-        => _findings.Add(new Finding(rule, text, address == 0 ? "" : Symbols.Describe(address), address));
-
-    internal BugCheckException Crash(string text) => Crash(text, CallerAddress != 0 ? CallerAddress : Cpu.State.Rip);
-
-    private BugCheckException Crash(string text, ulong at)
-    {
-        var finding = new Finding(Rule.Crash, text, Symbols.Describe(at), at);
-        _findings.Add(finding);
-        return new BugCheckException(finding);
-    }
-
-    /// <summary>Calls a driver's function and checks what it must leave as it found it.</summary>
-    internal ulong Call(ulong address, params ReadOnlySpan<ulong> arguments) => CallUntil(CurrentIrql, address, arguments);
-
-    /// <summary>Calls a cancel routine, which lowers the IRQL to the one it is given.</summary>
-    internal void CallCancel(ulong address, byte irqlAfter, ulong device, ulong irp) => CallUntil(irqlAfter, address, [device, irp]);
-
-    private ulong CallUntil(byte irql, ulong address, ReadOnlySpan<ulong> arguments)
-    {
-        int locks = Synchronization.LocksHeld;
-        ulong outer = RunningFunction;
-        RunningFunction = address;
-        CallOutcome outcome = Cpu.Call(address, arguments);
-        RunningFunction = outer;
-        // Where nothing can run, no function has a name: the one that led there has.
-        bool astray = outcome.Run.Fault is { Kind: not MemoryFaultKind.None, Access: MemoryAccess.Execute };
-        if (outcome.Run.Reason == StopReason.InstructionLimit)
-        {
-            throw Crash($"{Symbols.Describe(address)} ran for {outcome.Run.Instructions} instructions and did not return", outcome.Run.Address);
-        }
-        if (!outcome.Returned) throw Crash(outcome.Run.ToString(), astray ? address : outcome.Run.Address);
-        if (CurrentIrql != irql)
-        {
-            ReportAt(Rule.Irql, $"returned at IRQL {CurrentIrql}, not at {irql}", address);
-            CurrentIrql = irql;
-        }
-        if (Synchronization.LocksHeld != locks) ReportAt(Rule.SpinLock, $"returned with {Synchronization.LocksHeld - locks:+0;-0} spin locks held", address);
-        if (outcome.StackImbalance != 0) ReportAt(Rule.CallingConvention, $"returned with the stack pointer off by {outcome.StackImbalance} bytes", address);
-        if (outcome.Clobbered.Length > 0) ReportAt(Rule.CallingConvention, $"did not preserve {outcome.Clobbered}", address);
-        return outcome.Value;
-    }
-
-    /// <summary>Where a driver that called NT or another module of the bench goes on; 0 when none is calling.</summary>
-    internal ulong CallerAddress => _modules.Caller;
-
-    /// <summary>The function of NT that answers a driver just now; 0 while the driver's own code runs.</summary>
-    internal ulong AnsweringFunction => _modules.Contains(Cpu.State.Rip) ? Cpu.State.Rip : 0;
-
-    /// <summary>A kernel stack as large as NT's, with a guard below. Where its stack pointer starts.</summary>
-    internal ulong AllocateStack()
-    {
-        ulong size = Is64Bit ? 0x6000u : 0x3000u, at = Kernel.Reserve(size + AddressSpace.PageSize);
-        Space.MapGuard(at, AddressSpace.PageSize, GuardKind.Stack, "the end of the kernel stack");
-        return Space.MapRam(at + AddressSpace.PageSize, size, Protection.ReadWrite, "kernel stack").End - 0x100;
-    }
-
-    /// <summary>The function that the bench called last and that has not returned; 0 when there is none.</summary>
-    internal ulong RunningFunction { get; private set; }
-
-    internal void FreeStack(ulong pointer)
-    {
-        MemoryRegion stack = Space.RegionAt(pointer)!, guard = Space.RegionAt(stack.Address - 1)!;
-        Space.Unmap(stack);
-        Space.Unmap(guard);
-        Kernel.Release(guard.Address, guard.Length + stack.Length);
-    }
-
-    /// <summary>How calls between driver and bench are nested now; all 0 in a thread that has not begun.</summary>
-    internal readonly record struct CallState(ulong Function, ulong Caller, int Depth, byte Irql);
-
-    internal CallState SaveCalls() => new(RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql);
-
-    internal void RestoreCalls(CallState state)
-        => (RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql) = (state.Function, state.Caller, state.Depth, state.Irql);
-
-    /// <summary>Memory of NT's own, not the driver's.</summary>
-    internal ulong AllocateKernel(int size, string name)
-    {
-        Kernel.AllocateBlock((ulong)size, 16, name, guardBefore: false, out ulong address);
-        return address != 0 ? address : throw new InvalidOperationException("The bench's kernel memory is used up.");
-    }
-
-    internal void FreeKernel(ulong address, string name)
-    {
-        if (Space.RegionAt(address) is { } region) Kernel.Retire(region, $"freed {name}");
-    }
 
     private ulong? Resolve(PeImport import, HashSet<LoadedDriver> used)
     {
@@ -413,6 +317,7 @@ public sealed class BenchMachine
         Time.CheckLeaks(driver.Image);
         Interrupts.CheckLeaks(driver.Image);
         Mdls.CheckLeaks(driver.Image);
+        Objects.Forget(driver.Object);
         Io.CheckLeaks(driver);
         Names.CheckLeaks(driver);
         _drivers.Remove(driver);

@@ -48,6 +48,9 @@ public sealed class BenchRequest
     /// <summary>The call of the driver that made it; 0 when the bench did.</summary>
     internal ulong Maker { get; set; }
 
+    /// <summary>The bench itself waits for it to come back to the driver that passed it on.</summary>
+    internal Action? Intercepted { get; set; }
+
     /// <summary>A driver made it, and has to free it.</summary>
     internal bool IsKept { get; set; }
 

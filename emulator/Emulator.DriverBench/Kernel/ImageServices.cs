@@ -21,9 +21,13 @@ internal sealed class ImageServices(BenchMachine machine)
             machine.Printed.Add(a[0] == 0 ? "the speaker is silent" : $"the speaker sounds at {a[0]} Hz");
             return 1;
         });
-        ulong pointer = (ulong)machine.Layout.Pointer;
         // No debugger's port; no code page of several bytes; one processor; no safe mode.
         AddVariable("KdComPortInUse", 0);
+        foreach (string type in (string[])["IoFileObjectType", "IoDeviceObjectType", "IoDriverObjectType", "ExEventObjectType", "PsThreadType"])
+        {
+            AddVariable(type, machine.AllocateKernel(0x100, type));
+        }
+        nt.AddVariable("KeTickCount", machine.SharedDataAddress + 0x320);
         AddVariable("NlsMbCodePageTag", 0);
         AddVariable("KeNumberProcessors", 1);
         AddVariable("InitSafeBootMode", 0);
@@ -34,9 +38,7 @@ internal sealed class ImageServices(BenchMachine machine)
 
         void AddVariable(string name, ulong value)
         {
-            ulong at = machine.AllocateKernel((int)(2 * pointer), name);
-            machine.Guest.SetPointer(at, value);
-            nt.AddVariable(name, at);
+            machine.Guest.SetPointer(nt.AddVariable(name), value);
         }
     }
 

@@ -27,6 +27,8 @@ internal sealed class InterruptServices(BenchMachine machine)
         nt.Add("KeInsertQueueDpc", "ppp", Irql.High, a => InsertDpc(a[0], a[1], a[2]));
         nt.Add("KeRemoveQueueDpc", "p", Irql.High, a => _dpcs.Remove(a[0]) ? 1u : 0u);
         nt.Add("KeSynchronizeExecution", "ppp", Irql.Device, a => Synchronize(a[1], a[2]));
+        nt.Add("KeAcquireInterruptSpinLock", "p", Irql.Device, _ => machine.Synchronization.Raise(Irql.Device));
+        nt.Add("KeReleaseInterruptSpinLock", "pb", Irql.Device, a => machine.Synchronization.Lower((byte)a[1]));
         nt.Add("KeSetImportanceDpc", "pu", Irql.High, _ => 0);
         nt.Add("KeSetTargetProcessorDpc", "pb", Irql.High, _ => 0);
         nt.Add("KeFlushQueuedDpcs", "", Irql.Passive, _ => FlushDpcs());

@@ -7,6 +7,7 @@ internal sealed partial class IoServices
 
     private void AddBuild(NtServices nt)
     {
+        nt.Add("IopInterceptCompletion", "ppp", Irql.Dispatch, a => Intercept(a[1]));
         nt.Add("IoAllocateIrp", "bb", Irql.Dispatch, a => Allocate((int)a[0]), exhausted: 0);
         nt.Add("IoFreeIrp", "p", Irql.Dispatch, a => Free(a[0]));
         nt.Add("IoReuseIrp", "pu", Irql.Dispatch, a => Reuse(a[0], (uint)a[1]));
@@ -17,7 +18,29 @@ internal sealed partial class IoServices
             a => BuildTransfer((byte)a[0], a[1], a[2], (uint)a[3], a[4], a[5], a[6], keep: false), exhausted: 0);
         nt.Add("IoBuildAsynchronousFsdRequest", "uppupp", Irql.Dispatch,
             a => BuildTransfer((byte)a[0], a[1], a[2], (uint)a[3], a[4], 0, a[5], keep: true), exhausted: 0);
+        nt.Add("IoForwardIrpSynchronously", "pp", Irql.Apc, a => Forward(a[0], a[1]));
         nt.Add("IoSetCompletionRoutineEx", "ppppppp", Irql.Dispatch, a => SetCompletion(a[1], a[2], a[3], a[4], a[5], a[6]));
+    }
+
+    /// <summary>A copy of the stack location goes down, and the IRP is the caller's again when it returns.</summary>
+    private ulong Forward(ulong device, ulong irp)
+    {
+        BenchRequest request = Live(irp, "IoForwardIrpSynchronously");
+        ulong own = Guest.Pointer(irp + (ulong)Layout.IrpStackLocation), next = own - (ulong)Layout.StackSize;
+        Guest.SetBytes(next, Guest.Bytes(own, Layout.StackRoutine));
+        bool back = false;
+        request.Intercepted = () => back = true;
+        ulong routine = machine.AddressOf("IopInterceptCompletion")!.Value;
+        SetCompletion(irp, routine, 0, 1, 1, 1);
+        CallDriver(device, irp);
+        if (!machine.RunUntil(() => back)) throw machine.Crash("a request that was passed on does not come back");
+        return 1;
+    }
+
+    private ulong Intercept(ulong irp)
+    {
+        Live(irp, "a completion routine").Intercepted?.Invoke();
+        return NtStatus.MoreProcessingRequired;
     }
 
     private void CheckMade(LoadedDriver driver)

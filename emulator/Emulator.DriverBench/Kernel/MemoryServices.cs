@@ -26,6 +26,7 @@ internal sealed class MemoryServices(BenchMachine machine)
         nt.Add("RtlZeroMemory", "pp", Irql.High, a => Fill(a[0], 0, a[1]));
         nt.Add("RtlFillMemory", "ppb", Irql.High, a => Fill(a[0], (byte)a[2], a[1]));
         nt.Add("RtlAssert", "ppup", Irql.High, a => throw machine.Crash($"an assertion failed: {machine.Space.ReadString8(a[0])}"));
+        nt.Add("DbgBreakPoint", "", Irql.High, _ => throw machine.Crash("DbgBreakPoint, and no debugger"));
         nt.Add("KeBugCheck", "u", Irql.High, a => throw machine.Crash($"KeBugCheck 0x{a[0]:x}"));
         nt.Add("memset", "pbp", Irql.High, a => Fill(a[0], (byte)a[1], a[2]), CallConvention.Cdecl);
         nt.Add("KeBugCheckEx", "upppp", Irql.High,

@@ -1,4 +1,5 @@
 using Emulator.DriverBench.Cpu;
+using Emulator.DriverBench.Memory;
 
 namespace Emulator.DriverBench.Kernel;
 
@@ -21,6 +22,8 @@ internal sealed class NtServices
 
     /// <summary>How long the range may grow, in bytes.</summary>
     public const ulong Length = 0x4000;
+
+    private const ulong VariablesAt = 0x3000;
 
     public string Name { get; }
     public IReadOnlyList<string> Files { get; }
@@ -45,7 +48,17 @@ internal sealed class NtServices
         _services.Add(new Service(name, parameters, highestIrql, function, convention, exhausted));
     }
 
-    /// <summary>A variable that drivers import.</summary>
+    /// <summary>A variable that drivers import: 16 bytes, at the end of the module's range.</summary>
+    public ulong AddVariable(string name)
+    {
+        if (_variables.Count == 0) _machine.Space.MapRam(_base + VariablesAt, Length - VariablesAt, Protection.ReadWrite, $"variables of {Name}");
+        ulong address = _base + VariablesAt + (ulong)(_variables.Count * Spacing);
+        _machine.Symbols.AddSymbol(address, name);
+        _variables.Add(name, address);
+        return address;
+    }
+
+    /// <summary>A variable that lies where everybody knows it.</summary>
     public void AddVariable(string name, ulong address) => _variables.Add(name, address);
 
     /// <summary>Nobody finds it by its name any more.</summary>

@@ -11,6 +11,8 @@ internal sealed class ObjectServices(BenchMachine machine)
     private readonly Dictionary<ulong, BenchFile> _files = [];
     private ulong _lastHandle = 0x1000;
     private ulong _configuration;
+    private ulong _process;
+    private readonly Dictionary<(ulong Driver, ulong Id), ulong> _extensions = [];
 
     private GuestMemory Guest => machine.Guest;
     private NtLayout Layout => machine.Layout;
@@ -35,6 +37,13 @@ internal sealed class ObjectServices(BenchMachine machine)
         nt.Add("IoGetRelatedDeviceObject", "p", Irql.Dispatch, a => machine.Io.TopOf(Guest.Pointer(a[0] + (ulong)Layout.FileDevice)));
         nt.Add("IoGetDeviceProperty", "puupp", Irql.Passive, a => Property(a[0], (uint)a[1], (uint)a[2], a[3], a[4]));
         nt.Add("IoGetConfigurationInformation", "", Irql.Passive, _ => Configuration());
+        nt.Add("IoAllocateDriverObjectExtension", "ppup", Irql.Apc, a => AllocateExtension(a[0], a[1], (uint)a[2], a[3]),
+            exhausted: NtStatus.InsufficientResources);
+        nt.Add("IoGetDriverObjectExtension", "pp", Irql.Dispatch, a => _extensions.GetValueOrDefault((a[0], a[1])));
+        nt.Add("IoIsWdmVersionAvailable", "bb", Irql.High, a => a[0] == 1 && a[1] <= 0x30 ? 1u : 0);
+        nt.Add("IoGetCurrentProcess", "", Irql.High, _ => SystemProcess());
+        nt.Add("PsGetCurrentProcess", "", Irql.High, _ => SystemProcess());
+        nt.Add("PsGetCurrentProcessId", "", Irql.High, _ => 4);
         nt.Add("IoWMIRegistrationControl", "pu", Irql.Passive, _ => NtStatus.Success);
         nt.Add("PsGetVersion", "pppp", Irql.Dispatch, a => Version(a[0], a[1], a[2]));
     }
@@ -47,6 +56,27 @@ internal sealed class ObjectServices(BenchMachine machine)
 
     /// <summary>What a handle stands for; 0 when it is none.</summary>
     public ulong ValueOf(ulong handle) => _handles.GetValueOrDefault(handle);
+
+    /// <summary>The driver goes, and its extensions with it.</summary>
+    public void Forget(ulong driver)
+    {
+        foreach ((ulong Driver, ulong Id) key in _extensions.Keys.Where(k => k.Driver == driver).ToList())
+        {
+            machine.FreeKernel(_extensions[key], "driver object extension");
+            _extensions.Remove(key);
+        }
+    }
+
+    private ulong AllocateExtension(ulong driver, ulong id, uint size, ulong target)
+    {
+        if (_extensions.ContainsKey((driver, id))) return NtStatus.ObjectNameCollision;
+        ulong extension = machine.AllocateKernel((int)Math.Max(size, 1), "driver object extension");
+        _extensions.Add((driver, id), extension);
+        Guest.SetPointer(target, extension);
+        return NtStatus.Success;
+    }
+
+    private ulong SystemProcess() => _process != 0 ? _process : _process = machine.AllocateKernel(0x800, "EPROCESS of System");
 
     private ulong Close(ulong handle)
     {

@@ -28,6 +28,8 @@ internal sealed class StringServices(BenchMachine machine)
         nt.Add("RtlInitAnsiString", "pp", Irql.High, a => Initialize(a[0], a[1], 1));
         nt.Add("RtlInitString", "pp", Irql.High, a => Initialize(a[0], a[1], 1));
         nt.Add("RtlFreeUnicodeString", "p", Irql.Passive, a => Free(a[0]));
+        nt.Add("RtlCreateUnicodeString", "pp", Irql.Passive,
+            a => NtStatus.IsSuccess((uint)Store(a[0], Wide(a[1]), 2, allocate: true, terminate: true)) ? 1u : 0, exhausted: 0);
         nt.Add("RtlFreeAnsiString", "p", Irql.Passive, a => Free(a[0]));
         nt.Add("RtlCopyUnicodeString", "pp", Irql.High, a => CopyCounted(a[0], a[1]));
         nt.Add("RtlCopyString", "pp", Irql.High, a => CopyCounted(a[0], a[1]));

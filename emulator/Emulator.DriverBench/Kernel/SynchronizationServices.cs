@@ -31,6 +31,10 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         {
             nt.Add(name, "p", Irql.Device, a => Release(a[0], machine.CurrentIrql), convention);
         }
+        nt.Add("KeAcquireInStackQueuedSpinLock", "pp", Irql.Dispatch, a => AcquireQueued(a[0], a[1], raise: true), CallConvention.FastCall);
+        nt.Add("KeReleaseInStackQueuedSpinLock", "p", Irql.Dispatch, a => ReleaseQueued(a[0], lower: true), CallConvention.FastCall);
+        nt.Add("KeAcquireInStackQueuedSpinLockAtDpcLevel", "pp", Irql.Dispatch, a => AcquireQueued(a[0], a[1], raise: false), CallConvention.FastCall);
+        nt.Add("KeReleaseInStackQueuedSpinLockFromDpcLevel", "p", Irql.Dispatch, a => ReleaseQueued(a[0], lower: false), CallConvention.FastCall);
         nt.Add("KeInitializeSpinLock", "p", Irql.High, a =>
         {
             machine.Guest.SetPointer(a[0], 0);
@@ -62,6 +66,20 @@ internal sealed class SynchronizationServices(BenchMachine machine)
             machine.Report(Rule.SpinLock, "the device goes while its spin lock is held");
             _spinLocks.Remove(at);
         }
+    }
+
+    // KLOCK_QUEUE_HANDLE: Next, Lock, OldIrql.
+    private ulong AcquireQueued(ulong at, ulong handle, bool raise)
+    {
+        machine.Guest.SetPointer(handle + (ulong)machine.Layout.Pointer, at);
+        machine.Guest.SetByte(handle + (ulong)(2 * machine.Layout.Pointer), machine.CurrentIrql);
+        return raise ? Acquire(at) : AcquireRaised(at);
+    }
+
+    private ulong ReleaseQueued(ulong handle, bool lower)
+    {
+        ulong at = machine.Guest.Pointer(handle + (ulong)machine.Layout.Pointer);
+        return Release(at, lower ? machine.Guest.Byte(handle + (ulong)(2 * machine.Layout.Pointer)) : machine.CurrentIrql);
     }
 
     private ulong AcquireRaised(ulong at)
@@ -110,7 +128,7 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         return Lower(irql);
     }
 
-    private byte Raise(byte irql)
+    public byte Raise(byte irql)
     {
         byte old = machine.CurrentIrql;
         if (irql < old) machine.Report(Rule.Irql, $"IRQL raised from {old} to {irql}");
@@ -118,7 +136,7 @@ internal sealed class SynchronizationServices(BenchMachine machine)
         return old;
     }
 
-    private ulong Lower(byte irql)
+    public ulong Lower(byte irql)
     {
         if (irql > machine.CurrentIrql) machine.Report(Rule.Irql, $"IRQL lowered from {machine.CurrentIrql} to {irql}");
         machine.CurrentIrql = irql;

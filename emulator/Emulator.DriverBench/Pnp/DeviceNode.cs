@@ -66,6 +66,11 @@ public sealed class DeviceNode
         if (drivers.Length > 0) _machine.Nodes.SetService(Address, drivers[0].Name);
         foreach (LoadedDriver driver in drivers)
         {
+            if (driver.AddDevice == 0)
+            {
+                throw new DriverStatusException($"{driver.Name} has no AddDevice: it is no Plug and Play driver, and takes no device.",
+                    NtStatus.InvalidDeviceRequest);
+            }
             uint status = (uint)_machine.Call(driver.AddDevice, driver.Object, Pdo);
             if (!NtStatus.IsSuccess(status)) throw new DriverStatusException($"{driver.Name}: AddDevice failed with status 0x{status:x8}.", status);
         }

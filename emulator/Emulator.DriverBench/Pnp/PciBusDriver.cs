@@ -68,6 +68,9 @@ internal sealed class PciBusDriver(BenchMachine machine)
         machine.Io.DeleteDevice(slot.Pdo);
     }
 
+    /// <summary>Reads or writes bytes of a function's configuration space; how many.</summary>
+    public ulong Configure(ulong pdo, ulong buffer, uint offset, uint length, bool write) => _queries.Configure(pdo, 0, buffer, offset, length, write);
+
     public BenchSlot? SlotOfPdo(ulong pdo) => _slots.Find(s => s.Pdo == pdo);
     public BenchSlot? SlotOfVector(uint vector) => _slots.Find(s => s.Vector == vector);
 

@@ -135,7 +135,7 @@ internal sealed class PciQueries(BenchMachine machine)
     }
 
     /// <summary>Reads or writes bytes of the configuration space (0); how many. A device that is gone reads all ones.</summary>
-    private ulong Configure(ulong pdo, uint space, ulong buffer, uint offset, uint length, bool write)
+    public ulong Configure(ulong pdo, uint space, ulong buffer, uint offset, uint length, bool write)
     {
         if (machine.Bus.SlotOfPdo(pdo) is not { } slot || space != 0 || offset >= 0x100) return 0;
         length = Math.Min(length, 0x100 - offset);
