@@ -124,14 +124,14 @@ internal sealed class ObjectServices(BenchMachine machine)
         {
             1 => Text(string.Join('\0', PciBusDriver.HardwareIds(identity)) + "\0"),
             2 => Text(string.Join('\0', PciBusDriver.CompatibleIds(identity)) + "\0"),
-            0xA => Text($"PCI bus 0, device {slot.Index}, function 0"),
+            0xA => Text($"PCI bus 0, device {slot.Index + 1}, function 0"),
             0xB => Text(machine.Io.NameOf(pdo)),
             // GUID_BUS_TYPE_PCI; PCIBus.
             0xC => new Guid("C8EBDFB0-B510-11D0-80E5-00A0C92542E3").ToByteArray(),
             0xD => BitConverter.GetBytes(5u),
             0xE => BitConverter.GetBytes(0u),
             0xF => Text("PCI"),
-            0x10 => BitConverter.GetBytes((uint)slot.Index << 16),
+            0x10 => BitConverter.GetBytes((uint)(slot.Index + 1) << 16),
             _ => null,
         };
         if (value is null) return NtStatus.ObjectNameNotFound;

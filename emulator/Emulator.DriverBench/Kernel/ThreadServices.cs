@@ -127,7 +127,7 @@ internal sealed class ThreadServices
         try
         {
             while (thread.IsWorker && _work.TryDequeue(out Action? work)) work();
-            if (!thread.IsWorker) _machine.Call(thread.Routine, thread.Context);
+            if (!thread.IsWorker && !thread.IsAbandoned) _machine.Call(thread.Routine, thread.Context);
         }
         catch (ThreadEndedException)
         {
@@ -252,11 +252,6 @@ internal sealed class ThreadServices
             }
             _host = new Thread(() =>
             {
-                if (IsAbandoned)
-                {
-                    body(this);
-                    return;
-                }
                 _machine.Cpu.State.Rsp = _stack;
                 _machine.RestoreCalls(default);
                 body(this);

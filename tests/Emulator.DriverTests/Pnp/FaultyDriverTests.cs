@@ -135,6 +135,7 @@ internal sealed class FaultyDriverTests(Machine architecture)
     [TestCase(Memory, 48, Rule.Leak, "leaves the MDL 0x")]
     [TestCase(Memory, 50, Rule.Leak, "the device goes while it has a work item")]
     [TestCase(Requests, 16, Rule.Leak, "which it made")]
+    [TestCase(Resources, 18, Rule.Leak, "is unloaded with its thread running")]
     [TestCase(Requests, 12, Rule.Leak, "which it saw, has not ended")]
     [TestCase(Resources, 4, Rule.Leak, "the device is removed with BAR 0 of 1234:5057 mapped at 0x")]
     [TestCase(Resources, 5, Rule.Leak, "the device is removed with its DMA adapter 0x")]

@@ -26,6 +26,20 @@ static void QueueDpc(void)
     KeInsertQueueDpc(&Dpc, NULL, NULL);
 }
 
+static void NTAPI Never(PVOID context)
+{
+    UNREFERENCED_PARAMETER(context);
+    KeBugCheckEx(0xe2, 0, 0, 0, 0);
+}
+
+static void CreateThread(void)
+{
+    HANDLE handle;
+
+    PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, Never, NULL);
+    ZwClose(handle);
+}
+
 static PDMA_ADAPTER Adapter(EXTENSION *extension)
 {
     DEVICE_DESCRIPTION description;
@@ -117,6 +131,7 @@ static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int
         registers[0x110 / 4] = 1; /* RING_TAIL */
         MmUnmapIoSpace((PVOID)registers, extension->BarLength);
         break;
+    case 18: AtUnload = CreateThread; break;
     case 17: /* a register, whatever the power */
         registers = MmMapIoSpace(extension->Bar, extension->BarLength, MmNonCached);
         (void)registers[0];
