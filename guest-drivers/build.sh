@@ -76,6 +76,8 @@ use_machine() {
     common+=(-isystem "/usr/$prefix/include/ddk")
     bin=$work/$machine own=$work/own-$machine
     mkdir -p "$bin" "$own"
+    # The linker sorts imports by the paths of their libraries: a relative one comes first wherever the repository is.
+    imports=$(realpath --relative-to=. "$own")
 }
 
 # driver NAME SOURCE... [-- LIBRARY...] - a .sys and its map.
@@ -106,12 +108,12 @@ build() {
     printf 'LIBRARY GeneralRobot.sys\nEXPORTS\n    %s\n' "$init" >"$own/GeneralRobot.def"
     "$prefix-dlltool" "${dll[@]}" -d "$own/GeneralRobot.def" -l "$own/libgeneralrobot.a"
     driver GeneralRobot robot/general/*.c
-    driver ProsewareRobot robot/proseware/proseware.c -- "$own/libgeneralrobot.a"
-    driver ContosoRobot robot/contoso/contoso.c -- "$own/libgeneralrobot.a"
+    driver ProsewareRobot robot/proseware/proseware.c -- "$imports/libgeneralrobot.a"
+    driver ContosoRobot robot/contoso/contoso.c -- "$imports/libgeneralrobot.a"
     driver AfterThought robot/afterthought/afterthought.c
     printf 'LIBRARY WDFLDR.SYS\nEXPORTS\n    %s\n    %s\n' "$bind" "$unbind" >"$own/wdfldr.def"
     "$prefix-dlltool" "${dll[@]}" -d "$own/wdfldr.def" -l "$own/libwdfldr.a"
-    entry=$fx driver KmdfRobot robot/kmdf/*.c -- "$own/libwdfldr.a"
+    entry=$fx driver KmdfRobot robot/kmdf/*.c -- "$imports/libwdfldr.a"
     program robotctl tools/robotctl.c -lsetupapi
     program stacks tools/stacks.c -lsetupapi
     setup_file robot/proseware/ProsewareRobot.inf
