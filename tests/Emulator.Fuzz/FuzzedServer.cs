@@ -43,11 +43,12 @@ internal sealed class FuzzedServer : IDisposable
     /// <returns>Null, or what is not.</returns>
     public string? Play(IReadOnlyList<FuzzStep> steps) => PlaySteps(steps) ?? FirstBug() ?? ServesAnother() ?? FirstBug();
 
-    /// <summary>Descriptors of this process that are open when no client is connected.</summary>
+    /// <summary>Descriptors of this process that are open when no client is connected, without the assemblies that the runtime keeps open.</summary>
     public int CountDescriptors()
     {
         SpinWait.SpinUntil(() => !_server.HasClient, Patience);
-        return Directory.GetFileSystemEntries("/proc/self/fd").Length;
+        return Directory.GetFileSystemEntries("/proc/self/fd")
+            .Count(path => new FileInfo(path).LinkTarget is not { } target || !target.EndsWith(".dll", StringComparison.Ordinal));
     }
 
     /// <summary>Mappings of a client's memory that are left when no client is connected.</summary>

@@ -40,7 +40,7 @@ internal sealed class WireFuzzer(DeviceModel model) : IFuzzer
         int mappings = server.CountMappings();
         if (mappings > 0) throw Finding($"{mappings} mappings of clients' memory are left after {sessions} sessions", seed, []);
         int now = server.CountDescriptors();
-        // The runtime opens files of its own now and then.
+        // A few are opened once, by whatever needs them first.
         if (now > (long)descriptors + Tolerance) throw Finding($"{now} descriptors are open after {sessions} sessions, {descriptors} were before", seed, []);
         descriptors = Math.Min(descriptors, now);
     }

@@ -83,7 +83,8 @@ public sealed class RunningLabTests
     public void Memory_that_can_shrink_is_mapped_where_the_lab_trusts_it([Values] bool trusted)
     {
         string option = trusted ? ", \"trustUnsealedMemory\": true" : "";
-        File.WriteAllText(_labFile, $$"""{ "sockets": "{{_folder.In("run")}}", "devices": [{ "name": "dev", "model": "scratch", "decode": "always"{{option}} }] }""");
+        string device = $$"""{ "name": "dev", "model": "scratch", "decode": "always"{{option}} }""";
+        File.WriteAllText(_labFile, $$"""{ "sockets": "{{_folder.In("run")}}", "devices": [{{device}}] }""");
         File.WriteAllBytes(_folder.In("ram"), new byte[4096]);
         using RunningLab lab = Start();
         using VfioUserClient client = VfioUserClient.Connect(lab.Folder.Socket("dev"), Patience);
