@@ -79,6 +79,7 @@ public sealed partial class BenchMachine
     internal ulong AllocateStack()
     {
         ulong size = Is64Bit ? 0x6000u : 0x3000u, at = Kernel.Reserve(size + AddressSpace.PageSize);
+        if (at == 0) throw NoMemory("kernel stack");
         Space.MapGuard(at, AddressSpace.PageSize, GuardKind.Stack, "the end of the kernel stack");
         return Space.MapRam(at + AddressSpace.PageSize, size, Protection.ReadWrite, "kernel stack").End - 0x100;
     }
@@ -106,8 +107,10 @@ public sealed partial class BenchMachine
     internal ulong AllocateKernel(int size, string name)
     {
         Kernel.AllocateBlock((ulong)size, 16, name, guardBefore: false, out ulong address);
-        return address != 0 ? address : throw new InvalidOperationException("The bench's kernel memory is used up.");
+        return address != 0 ? address : throw NoMemory(name);
     }
+
+    private BugCheckException NoMemory(string name) => Crash($"the bench's kernel memory has no room for: {name}");
 
     internal void FreeKernel(ulong address, string name)
     {

@@ -61,6 +61,9 @@ public sealed class PhysicalMemory
 /// <summary>Structures in a driver's memory, read and written by the bench. A bad address is the driver's: it ends the machine.</summary>
 internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<string, BugCheckException> fail)
 {
+    /// <summary>More bytes than any range of the machine's memory has in one piece.</summary>
+    public const int Most = 0x1000_0000;
+
     public byte Byte(ulong at) => space.TryRead8(at, out byte value) ? value : throw Bad();
     public ushort U16(ulong at) => space.TryRead16(at, out ushort value) ? value : throw Bad();
     public uint U32(ulong at) => space.TryRead32(at, out uint value) ? value : throw Bad();
@@ -73,8 +76,10 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
     public void SetU64(ulong at, ulong value) => Check(space.TryWrite64(at, value));
     public void SetPointer(ulong at, ulong value) => Check(space.TryWritePointer(at, value));
 
+    /// <summary>A length that no memory of the machine has is the driver's, too: it ends the machine before the host makes room for it.</summary>
     public byte[] Bytes(ulong at, int length)
     {
+        if (length is < 0 or > Most) throw fail($"0x{length:x} bytes at 0x{at:x}, which are more than there are");
         var bytes = new byte[length];
         Check(space.TryReadBytes(at, bytes));
         return bytes;

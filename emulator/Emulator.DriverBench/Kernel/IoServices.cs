@@ -10,6 +10,9 @@ internal sealed partial class IoServices(BenchMachine machine)
 {
     private readonly Dictionary<ulong, Device> _devices = [];
 
+    // DEVICE_OBJECT.StackSize is a signed byte.
+    private const int MostLevels = 127;
+
     // DEVICE_OBJECT.ReferenceCount.
     private const ulong DeviceReferences = 4;
     private uint _generated;
@@ -55,8 +58,13 @@ internal sealed partial class IoServices(BenchMachine machine)
     /// <summary>The device object at the top of the stack this one is in.</summary>
     public ulong TopOf(ulong device)
     {
-        while (Guest.Pointer(device + (ulong)Layout.DeviceAttached) is var above and not 0) device = above;
-        return device;
+        ulong top = device;
+        for (int levels = 1; Guest.Pointer(top + (ulong)Layout.DeviceAttached) is var above and not 0; levels++)
+        {
+            if (levels > MostLevels) throw machine.Crash($"the stack of the device 0x{device:x} has no top");
+            top = above;
+        }
+        return top;
     }
 
     /// <summary>IoCreateDevice.</summary>
@@ -154,6 +162,7 @@ internal sealed partial class IoServices(BenchMachine machine)
     public ulong Attach(ulong source, ulong target)
     {
         ulong top = TopOf(target);
+        if (top == source) throw machine.Crash($"IoAttachDeviceToDeviceStack of 0x{source:x} to itself");
         Guest.SetPointer(top + (ulong)Layout.DeviceAttached, source);
         Guest.SetByte(source + (ulong)Layout.DeviceStackSize, (byte)(Guest.Byte(top + (ulong)Layout.DeviceStackSize) + 1));
         Guest.SetPointer(DoeOf(source) + (ulong)Layout.DeviceExtensionAttachedTo, top);

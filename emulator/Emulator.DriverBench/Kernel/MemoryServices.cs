@@ -99,14 +99,14 @@ internal sealed class MemoryServices(BenchMachine machine)
 
     private ulong Copy(ulong target, ulong source, ulong length)
     {
-        if (length > int.MaxValue) throw machine.Crash($"a copy of 0x{length:x} bytes");
+        if (length > GuestMemory.Most) throw machine.Crash($"a copy of 0x{length:x} bytes");
         machine.Guest.SetBytes(target, machine.Guest.Bytes(source, (int)length));
         return target;
     }
 
     private ulong Fill(ulong target, byte value, ulong length)
     {
-        if (length > int.MaxValue) throw machine.Crash($"a fill of 0x{length:x} bytes");
+        if (length > GuestMemory.Most) throw machine.Crash($"a fill of 0x{length:x} bytes");
         var bytes = new byte[length];
         bytes.AsSpan().Fill(value);
         machine.Guest.SetBytes(target, bytes);

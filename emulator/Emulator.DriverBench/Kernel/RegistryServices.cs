@@ -209,7 +209,7 @@ internal sealed class RegistryServices(BenchMachine machine)
             return NtStatus.BufferTooSmall;
         }
         Guest.SetBytes(buffer, data);
-        Guest.SetU16(target, (ushort)(type == 7 ? data.Length : data.Length - 2));
+        Guest.SetU16(target, (ushort)(type == 7 ? data.Length : Math.Max(0, data.Length - 2)));
         return NtStatus.Success;
     }
 }

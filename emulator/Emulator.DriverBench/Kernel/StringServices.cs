@@ -108,8 +108,9 @@ internal sealed class StringServices(BenchMachine machine)
     private void AddArithmetic(NtServices nt)
     {
         Add("_allmul", a => a[0] * a[1]);
-        Add("_alldiv", a => (ulong)((long)a[0] / Divisor(a[1])));
-        Add("_allrem", a => (ulong)((long)a[0] % Divisor(a[1])));
+        // The quotient of the smallest number and -1 wraps around; .NET throws.
+        Add("_alldiv", a => Divisor(a[1]) == -1 ? 0 - a[0] : (ulong)((long)a[0] / (long)a[1]));
+        Add("_allrem", a => Divisor(a[1]) == -1 ? 0 : (ulong)((long)a[0] % (long)a[1]));
         Add("_aulldiv", a => a[0] / (ulong)Divisor(a[1]));
         Add("_aullrem", a => a[0] % (ulong)Divisor(a[1]));
         // The value in EDX:EAX, the count in CL.
@@ -128,7 +129,7 @@ internal sealed class StringServices(BenchMachine machine)
 
     private long Divisor(ulong value) => value != 0 ? (long)value : throw machine.Crash("a division by zero");
 
-    private int Length(ulong length) => length <= int.MaxValue ? (int)length : throw machine.Crash($"a comparison of 0x{length:x} bytes");
+    private int Length(ulong length) => length <= GuestMemory.Most ? (int)length : throw machine.Crash($"a comparison of 0x{length:x} bytes");
 
     private string Narrow(ulong at) => Text(at, 1);
 

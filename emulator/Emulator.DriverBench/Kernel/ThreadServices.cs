@@ -132,8 +132,9 @@ internal sealed class ThreadServices
         catch (ThreadEndedException)
         {
         }
-        catch (Exception e) when (e is BugCheckException or DriverStatusException or OperationCanceledException)
+        catch (Exception e) when (e is not ThreadEndedException)
         {
+            // Whatever it is, it is the machine's caller who learns of it, not the host's thread, whose end would be the process's.
             _failure = e;
         }
         Guest.SetU32(thread.Object + 4, 1);

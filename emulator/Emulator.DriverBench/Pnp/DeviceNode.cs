@@ -49,10 +49,12 @@ public sealed class DeviceNode
         {
             (NtLayout layout, GuestMemory guest) = (_machine.Layout, _machine.Guest);
             var levels = new List<StackLevel>();
+            _machine.Io.TopOf(Pdo);
             for (ulong at = Pdo; at != 0; at = guest.Pointer(at + (ulong)layout.DeviceAttached))
             {
                 ulong driver = guest.Pointer(at + (ulong)layout.DeviceDriver);
-                levels.Insert(0, new StackLevel(at, guest.UnicodeString(driver + (ulong)layout.DriverName)[@"\Driver\".Length..],
+                string name = guest.UnicodeString(driver + (ulong)layout.DriverName);
+                levels.Insert(0, new StackLevel(at, name[(name.LastIndexOf('\\') + 1)..],
                     guest.Byte(at + (ulong)layout.DeviceStackSize)));
             }
             return levels;

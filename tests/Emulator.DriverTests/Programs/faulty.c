@@ -22,6 +22,15 @@ static void NTAPI Endless(PVOID context)
     KeWaitForSingleObject(&never, Executive, KernelMode, FALSE, NULL);
 }
 
+static void NTAPI AskForMuch(PVOID context)
+{
+    KEVENT event;
+    IO_STATUS_BLOCK result;
+
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    IoBuildDeviceIoControlRequest(0x222000, context, NULL, 0, NULL, 0x7fffffff, FALSE, &event, &result);
+}
+
 /* No tail call, and no end. */
 __attribute__((noinline)) static int Overflow(int depth)
 {
@@ -179,6 +188,18 @@ static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int
     case 50: IoAllocateWorkItem(device); return Finish(irp, STATUS_SUCCESS); /* left */
     case 51: /* read from user space, where no process is */
         return Finish(irp, *(volatile NTSTATUS *)(ULONG_PTR)0x401000);
+    case 52: /* more bytes compared than there can be */
+        return Finish(irp, RtlCompareMemory(extension, extension, (SIZE_T)0x7fffffff) == 0 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL);
+    case 53: /* a request with a buffer larger than all of the pool, made by a thread */
+        PsCreateSystemThread((HANDLE *)&pool, THREAD_ALL_ACCESS, NULL, NULL, NULL, AskForMuch, extension->Lower);
+        ZwClose((HANDLE)pool);
+        KeDelayExecutionThread(KernelMode, FALSE, &(LARGE_INTEGER){ .QuadPart = -10000 });
+        return Finish(irp, STATUS_SUCCESS);
+    case 54: IoAttachDeviceToDeviceStack(device, device); break;
+    case 55: /* a stack in a circle, which the next attaching looks for the top of */
+        device->AttachedDevice = device;
+        IoAttachDeviceToDeviceStack(extension->Lower, device);
+        break;
     default: break;
     }
     return Finish(irp, STATUS_INVALID_PARAMETER);
