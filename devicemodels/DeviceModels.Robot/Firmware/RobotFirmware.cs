@@ -16,9 +16,6 @@ internal sealed class RobotFirmware
     /// <summary>How long the sequencer takes to fetch a descriptor, ns. It bounds what a program can cost its host.</summary>
     public const long FetchTime = 100_000;
 
-    /// <summary>The fastest a wheel turns, um/s.</summary>
-    public const int TopSpeed = 500_000;
-
     private const long Never = long.MaxValue, Millisecond = 1_000_000;
     private const long ToolTime = 200 * Millisecond;
     private const int StallPeriods = 50;

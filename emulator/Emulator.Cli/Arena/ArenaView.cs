@@ -20,10 +20,9 @@ internal sealed class ArenaView : IDisposable
     private readonly Thread _thread;
     private int _selected = -1;
 
-    /// <summary>Begins to show the robots.</summary>
+    /// <summary>Begins to show the robots, of which there is one at least: <see cref="Require"/>.</summary>
     /// <param name="log">What to show below the arena, and to pass to <paramref name="error"/> in the end; null where there is no terminal.</param>
     /// <param name="output">The terminal, or where the lines go.</param>
-    /// <exception cref="UserError">The lab has no robot.</exception>
     public ArenaView(RunningLab lab, MessageLog? log, TextWriter output, TextWriter error)
     {
         (_log, _output, _error) = (log, output, error);

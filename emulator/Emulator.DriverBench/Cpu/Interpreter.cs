@@ -163,9 +163,6 @@ public sealed class Interpreter
     /// <summary>The same without the bytes: "mov eax, [rcx+8]".</summary>
     public string InstructionTextAt(ulong address) => _text.Value.TextAt(address);
 
-    /// <summary>The function an address lies in: "GeneralRobot!GrDispatchPnp+0x1c".</summary>
-    public string FunctionAt(ulong address) => Symbols.Describe(address);
-
     // ---- inside ----
 
     private RunOutcome RunBlocks(ref ulong left)

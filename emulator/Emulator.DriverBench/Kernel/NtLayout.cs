@@ -32,7 +32,6 @@ public sealed class NtLayout(bool is64Bit)
     public int DriverUnload => Objects.DriverObject.DriverUnload;
     public int DriverMajor => Objects.DriverObject.MajorFunction;
     public int ExtensionAddDevice => Objects.DriverExtension.AddDevice;
-    public int ExtensionCount => Objects.DriverExtension.Count;
     public int ExtensionServiceKey => Objects.DriverExtension.ServiceKeyName;
     public int ExtensionSize => Pick(0x50, 0x30);
 

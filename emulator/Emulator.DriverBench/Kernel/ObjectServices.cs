@@ -54,9 +54,6 @@ internal sealed class ObjectServices(BenchMachine machine)
         return _lastHandle;
     }
 
-    /// <summary>What a handle stands for; 0 when it is none.</summary>
-    public ulong ValueOf(ulong handle) => _handles.GetValueOrDefault(handle);
-
     /// <summary>The driver goes, and its extensions with it.</summary>
     public void Forget(ulong driver)
     {

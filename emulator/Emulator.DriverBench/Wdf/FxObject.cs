@@ -31,7 +31,6 @@ internal class FxObject
     public string Type { get; }
     public ulong Handle { get; }
     public FxObject? Parent => _parent;
-    public IEnumerable<FxObject> Children => _children;
 
     /// <summary>Only the framework deletes it.</summary>
     public bool IsFrameworkOwned { get; init; }

@@ -93,7 +93,7 @@ internal sealed class LinkedDriverTests(Machine machine)
     {
         public void Invoke(ref CallFrame frame)
         {
-            string from = frame.Cpu.FunctionAt(frame.ReturnAddress);
+            string from = frame.Cpu.Symbols.Describe(frame.ReturnAddress);
             printed.Add($"{frame.Cpu.Memory.ReadString8(frame.Arg(0))} {frame.Arg(1)} from {from[..from.IndexOf('+')]}");
             frame.Return();
         }
