@@ -1,4 +1,5 @@
 using System.Reflection.PortableExecutable;
+using Emulator.DriverBench.Kernel;
 using Emulator.DriverBench.Pe;
 using Emulator.Models;
 using Emulator.Pci;
@@ -107,7 +108,7 @@ internal sealed class BenchFiles
     private IEnumerable<SetupFile> SetupsOf(DriverFile file)
         => _setups.Where(s => s.FunctionDrivers.Contains(file.Image.Name, StringComparer.OrdinalIgnoreCase));
 
-    // As NT does: what a driver imports from is found where the driver is.
+    // As NT does: what a driver imports from is found where the driver is, whatever the case of its name. What the bench itself is stays where it is.
     private static void AddImported(List<DriverFile> files)
     {
         for (int i = 0; i < files.Count; i++)
@@ -115,9 +116,10 @@ internal sealed class BenchFiles
             string folder = FolderOf(files[i].Path);
             foreach (string module in files[i].Image.ImportedModules)
             {
-                if (files.Exists(f => f.Image.Name.Equals(module, StringComparison.OrdinalIgnoreCase))) continue;
-                string beside = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(files[i].Path)!, module);
-                if (System.IO.Path.GetFileName(module) == module && File.Exists(System.IO.Path.Combine(folder, module))) files.Add(DriverFile.Open(beside));
+                if (BenchMachine.Provides(module) || files.Exists(f => f.Image.Name.Equals(module, StringComparison.OrdinalIgnoreCase))) continue;
+                string? beside = Directory.EnumerateFiles(folder).Select(System.IO.Path.GetFileName)
+                    .Where(f => module.Equals(f, StringComparison.OrdinalIgnoreCase)).MaxBy(f => f == module);
+                if (beside is not null) files.Add(DriverFile.Open(System.IO.Path.Combine(System.IO.Path.GetDirectoryName(files[i].Path)!, beside)));
             }
         }
     }

@@ -117,7 +117,7 @@ internal sealed class BenchRun
         }
         catch (PeException problem)
         {
-            string[] absent = [.. file.Image.ImportedModules.Where(m => problem.Message.Contains($"{m}!", StringComparison.Ordinal) && !Machine.Provides(m))];
+            string[] absent = [.. file.Image.ImportedModules.Where(m => problem.Message.Contains($"{m}!", StringComparison.Ordinal) && !BenchMachine.Provides(m))];
             string remedy = absent.Length > 0 ? $"name {string.Join(" and ", absent)}, too, or put it beside {file.Path}" : "the bench lacks these functions";
             throw new UserError($"{problem.Message}; {remedy}", cause: problem);
         }
@@ -184,7 +184,7 @@ internal sealed class BenchRun
             case BenchAction.Start: Start(node); break;
             case BenchAction.QueryStop: Do("QUERY_STOP_DEVICE", node.QueryStop, mayFail: true); break;
             case BenchAction.CancelStop: Do("CANCEL_STOP_DEVICE", node.CancelStop); break;
-            case BenchAction.Stop: if (Do("QUERY_STOP_DEVICE", node.QueryStop, mayFail: true)) Do("STOP_DEVICE", node.Stop); break;
+            case BenchAction.Stop: Stop(node); break;
             case BenchAction.QueryRemove: Do("QUERY_REMOVE_DEVICE", node.QueryRemove, mayFail: true); break;
             case BenchAction.CancelRemove: Do("CANCEL_REMOVE_DEVICE", node.CancelRemove); break;
             case BenchAction.Remove: Remove(); break;
@@ -215,6 +215,13 @@ internal sealed class BenchRun
         // NT surprises a device that does not come back after a stop, and removes one that never started.
         if (again) Surprise(pull: false);
         else Remove();
+    }
+
+    // NT asks, and takes the question back when somebody in the stack says no.
+    private void Stop(DeviceNode node)
+    {
+        if (Do("QUERY_STOP_DEVICE", node.QueryStop, mayFail: true)) Do("STOP_DEVICE", node.Stop);
+        else Do("CANCEL_STOP_DEVICE", node.CancelStop);
     }
 
     private void Open(DeviceNode node)
@@ -284,7 +291,12 @@ internal sealed class BenchRun
     {
         if (_ended || _node is not { } node) return;
         _ended = true;
-        if (node.State == DeviceNodeState.Started) Do("QUERY_REMOVE_DEVICE", node.QueryRemove, mayFail: true);
+        if (node.State == DeviceNodeState.Started && !Do("QUERY_REMOVE_DEVICE", node.QueryRemove, mayFail: true))
+        {
+            // NT lets a device stay whose stack says no; what ends its life then is somebody who pulls it out.
+            Do("CANCEL_REMOVE_DEVICE", node.CancelRemove);
+            Do("SURPRISE_REMOVAL", () => node.SurpriseRemove());
+        }
         // NT waits with REMOVE until the last file is closed.
         Close();
         Do("REMOVE_DEVICE", node.Remove);

@@ -17,6 +17,7 @@ namespace Emulator.DriverBench.Kernel;
 public sealed partial class BenchMachine
 {
     private const long LongestWait = 600_000_000_000;
+    private static readonly string[] s_kernelFiles = ["ntoskrnl.exe", "HAL.dll"], s_loaderFiles = ["WDFLDR.SYS"];
     private readonly HostModules _modules;
     private readonly NtServices _services;
     private readonly List<LoadedDriver> _drivers = [];
@@ -40,8 +41,8 @@ public sealed partial class BenchMachine
         Faults = new FaultInjection(this);
         _modules = new HostModules(this, nt);
         Cpu = new Interpreter(Space, Is64Bit ? CpuMode.X64 : CpuMode.X86, _modules, new Platform(this), Symbols);
-        _services = _modules.Add("nt", "ntoskrnl.exe", "HAL.dll");
-        NtServices bus = _modules.Add("pci"), loader = _modules.Add("WDFLDR", "WDFLDR.SYS"), framework = _modules.Add("Wdf01000");
+        _services = _modules.Add("nt", s_kernelFiles);
+        NtServices bus = _modules.Add("pci"), loader = _modules.Add("WDFLDR", s_loaderFiles), framework = _modules.Add("Wdf01000");
         _images = Range(0xFFFF_F880_0000_0000, 0xF000_0000, 0x0400_0000);
         Kernel = Range(0xFFFF_FA80_0000_0000, 0x8100_0000, 0x1000_0000);
         IoSpace = Range(0xFFFF_F900_0000_0000, 0xA000_0000, 0x1000_0000);
@@ -166,7 +167,8 @@ public sealed partial class BenchMachine
     internal int CodeGeneration { get; private set; }
 
     /// <summary>Whether the bench itself is what drivers import from under a file's name: "ntoskrnl.exe", "WDFLDR.SYS".</summary>
-    public bool Provides(string file) => _modules.Provide(file);
+    public static bool Provides(string file)
+        => s_kernelFiles.Concat(s_loaderFiles).Contains(file, StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The address of a function of NT, as a debugger shows it: "IopInvalidDeviceRequest". Null when the bench lacks it.</summary>
     public ulong? AddressOf(string ntFunction) => _services.Find(ntFunction);

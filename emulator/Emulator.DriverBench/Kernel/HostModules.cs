@@ -45,9 +45,6 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
         return false;
     }
 
-    /// <summary>Whether one of these modules is what drivers import from under a file's name.</summary>
-    public bool Provide(string file) => _modules.Exists(m => m.Files.Contains(file, StringComparer.OrdinalIgnoreCase));
-
     /// <summary>Where an import leads, when it is of one of these modules' files.</summary>
     public bool TryResolve(PeImport import, out ulong? address)
     {

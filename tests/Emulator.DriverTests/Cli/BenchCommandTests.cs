@@ -2,6 +2,7 @@ using System.Reflection.PortableExecutable;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Emulator.DriverTests.GuestDrivers;
+using Emulator.DriverTests.Native;
 using Emulator.Tests.Cli;
 
 namespace Emulator.DriverTests.Cli;
@@ -50,6 +51,31 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Assert.That(Block(run, "findings"), Is.EqualTo(new[] { "  none" }));
         Assert.That(run.Output.TrimEnd().Split('\n')[^1],
             Does.Match(@"^clean: 3 modules, 27 steps, \d+ instructions, 2000 ms of virtual time, \d+ interrupts?, \d+ DPCs?$"));
+    }
+
+    [Test]
+    public void A_stack_that_says_no_is_asked_no_further_and_its_device_is_pulled_out()
+    {
+        CommandRun run = Bench("run", Targets.BuildDriver(architecture, "stubborn"), "--model", "scratch", "--steps", "start,open,ioctl=0x222000:4:00000000,close,stop");
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Life(run)[^7..^1], Is.EqualTo(new[]
+        {
+            "QUERY_STOP_DEVICE STATUS_UNSUCCESSFUL", "CANCEL_STOP_DEVICE STATUS_SUCCESS", "QUERY_REMOVE_DEVICE STATUS_UNSUCCESSFUL",
+            "CANCEL_REMOVE_DEVICE STATUS_SUCCESS", "SURPRISE_REMOVAL STATUS_SUCCESS", "REMOVE_DEVICE STATUS_SUCCESS",
+        }));
+    }
+
+    [Test]
+    public void What_is_imported_from_is_found_whatever_the_case_of_its_name_and_never_what_the_bench_is_itself()
+    {
+        using var folder = new TemporaryFolder();
+        File.Copy(Proseware, folder.In("prosewarerobot.SYS"));
+        File.Copy(General, folder.In("GENERALROBOT.SYS"));
+        foreach (string own in new[] { "WDFLDR.SYS", "hal.dll", "ntoskrnl.exe" }) File.Copy(General, folder.In(own));
+        CommandRun run = Bench("run", folder.In("prosewarerobot.SYS"), "--model", "proseware-robot", "--steps", "start");
+        Assert.That(run.Error, Is.Empty);
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Block(run, "load order"), Has.Length.EqualTo(2));
     }
 
     [Test]
