@@ -17,7 +17,7 @@ internal sealed class DmaServices(BenchMachine machine)
         nt.Add("MmMapIoSpace", "qpu", Irql.Dispatch, a => Map(a[0], a[1]), exhausted: 0);
         nt.Add("MmUnmapIoSpace", "pp", Irql.Dispatch, a => Unmap(a[0], a[1]));
         nt.Add("MmGetSystemRoutineAddress", "p", Irql.Passive, a => nt.Find(machine.Guest.UnicodeString(a[0])) ?? 0);
-        nt.Add("IoGetDmaAdapter", "ppp", Irql.Passive, a => CreateAdapter(a[0], a[2]), exhausted: 0);
+        nt.Add("IoGetDmaAdapter", "ppp", Irql.Passive, a => GetAdapter(a[0], a[1], a[2]), exhausted: 0);
         nt.Add("HalPutDmaAdapter", "p", Irql.Dispatch, a => PutAdapter(a[0]));
         nt.Add("HalAllocateCommonBuffer", "pupb", Irql.Passive, a => AllocateBuffer(a[0], (uint)a[1], a[2]), exhausted: 0);
         nt.Add("HalFreeCommonBuffer", "puqpb", Irql.Passive, a => FreeBuffer((uint)a[1], a[2], a[3]));
@@ -79,11 +79,12 @@ internal sealed class DmaServices(BenchMachine machine)
         return 0;
     }
 
+    /// <summary>The HAL's DMA_ADAPTER for a device of the bus; 0 for anything else.</summary>
+    /// <param name="registers">Where the number of map registers goes, or 0.</param>
     public ulong CreateAdapter(ulong pdo, ulong registers)
     {
         if (machine.Bus.SlotOfPdo(pdo) is null) return 0;
         (NtLayout layout, GuestMemory guest) = (machine.Layout, machine.Guest);
-        AskForBusInterface(pdo);
         ulong adapter = machine.AllocateKernel(layout.Pointer * 2 + ((Operations + 1) * layout.Pointer), "DMA_ADAPTER");
         ulong table = adapter + (ulong)(layout.Pointer * 2);
         guest.SetU16(adapter, 1);
@@ -100,24 +101,30 @@ internal sealed class DmaServices(BenchMachine machine)
         return adapter;
     }
 
-    // NT first asks the device's stack, from the top, for an adapter of the bus's own, mostly out of the middle of a driver's START_DEVICE.
-    // This bus has none, so that the HAL's is taken.
-    private void AskForBusInterface(ulong pdo)
+    // NT first asks the device's stack, from the top, for the bus's interface, mostly out of the middle of a driver's START_DEVICE, and takes
+    // the HAL's adapter when nobody in the stack has one.
+    private ulong GetAdapter(ulong pdo, ulong description, ulong registers)
     {
         const string what = "BUS_INTERFACE_STANDARD";
         const int idSize = 16;
-        int size = 8 * machine.Layout.Pointer;
-        ulong ask = machine.AllocateKernel(idSize + size, what);
-        // GUID_BUS_INTERFACE_STANDARD (wdmguid.h). Size and version, 16 bits each, share a slot.
-        machine.Guest.SetBytes(ask, new Guid(0x496B8280, 0x6F25, 0x11D0, 0xBE, 0xAF, 0x08, 0x00, 0x2B, 0xE2, 0x09, 0x2F).ToByteArray());
-        IsAskingBus = true;
-        machine.Io.Send(pdo, Irp.Pnp, Irp.QueryInterface, NtStatus.NotSupported, [ask, (uint)size | 1u << 16, ask + idSize, 0],
-            ended: _ => machine.FreeKernel(ask, what));
-        IsAskingBus = false;
-    }
+        if (machine.Bus.SlotOfPdo(pdo) is null) return 0;
+        int pointer = machine.Layout.Pointer, size = PciQueries.InterfaceLength * pointer;
+        ulong ask = machine.AllocateKernel(idSize + size, what), answer = ask + idSize;
+        machine.Guest.SetBytes(ask, PciQueries.BusInterface.ToByteArray());
+        // Size and version, 16 bits each, share a slot.
+        BenchRequest request = machine.Io.Send(pdo, Irp.Pnp, Irp.QueryInterface, NtStatus.NotSupported, [ask, (uint)size | 1u << 16, answer, 0]);
+        ulong adapter = 0;
+        if (request.Wait() && NtStatus.IsSuccess(request.Status))
+        {
+            ulong context = Member(PciQueries.InterfaceContext);
+            adapter = machine.Call(Member(PciQueries.InterfaceGetDmaAdapter), context, description, registers);
+            machine.Call(Member(PciQueries.InterfaceDereference), context);
+        }
+        machine.FreeKernel(ask, what);
+        return adapter != 0 ? adapter : CreateAdapter(pdo, registers);
 
-    /// <summary>NT itself asks the bus for its interface now, for the sake of a DMA adapter.</summary>
-    public bool IsAskingBus { get; private set; }
+        ulong Member(int index) => machine.Guest.Pointer(answer + (ulong)(index * pointer));
+    }
 
     private ulong PutAdapter(ulong adapter)
     {

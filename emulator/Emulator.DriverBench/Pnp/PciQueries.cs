@@ -10,8 +10,14 @@ internal sealed class PciQueries(BenchMachine machine)
     private const byte QueryInterface = 8, QueryDeviceRelations = 7, QueryDeviceText = 0xC, ReadConfig = 0xF, WriteConfig = 0x10, QueryId = 0x13,
         QueryBusInformation = 0x15;
     private const uint NameTag = 0x20_69_63_50;
-    private static readonly Guid BusInterface = new("496B8280-6F25-11D0-BEAF-08002BE2092F"), PciBusType = new("C8EBDFB0-B510-11D0-80E5-00A0C92542E3");
+    private static readonly Guid PciBusType = new("C8EBDFB0-B510-11D0-80E5-00A0C92542E3");
     private NtServices _pci = null!;
+
+    /// <summary>GUID_BUS_INTERFACE_STANDARD (wdmguid.h).</summary>
+    public static Guid BusInterface { get; } = new("496B8280-6F25-11D0-BEAF-08002BE2092F");
+
+    /// <summary>BUS_INTERFACE_STANDARD in pointers: Size and Version share the first, then Context and six functions.</summary>
+    public const int InterfaceLength = 8, InterfaceContext = 1, InterfaceReference = 2, InterfaceDereference = 3, InterfaceGetDmaAdapter = 5;
 
     private GuestMemory Guest => machine.Guest;
     private NtLayout Layout => machine.Layout;
@@ -26,7 +32,8 @@ internal sealed class PciQueries(BenchMachine machine)
             Guest.SetU64(a[4], a[1]);
             return 1;
         });
-        pci.Add("PciGetDmaAdapter", "ppp", Irql.Passive, a => machine.Dma.CreateAdapter(a[0], a[2]), exhausted: 0);
+        // Never made to fail: NT would make up for it, in the middle of IoGetDmaAdapter, which can be.
+        pci.Add("PciGetDmaAdapter", "ppp", Irql.Passive, a => machine.Dma.CreateAdapter(a[0], a[2]));
         pci.Add("PciSetBusData", "pupuu", Irql.Dispatch, a => Configure(a[0], (uint)a[1], a[2], (uint)a[3], (uint)a[4], write: true));
         pci.Add("PciGetBusData", "pupuu", Irql.Dispatch, a => Configure(a[0], (uint)a[1], a[2], (uint)a[3], (uint)a[4], write: false));
     }
@@ -47,22 +54,22 @@ internal sealed class PciQueries(BenchMachine machine)
 
     private ulong Parameter(ulong location, int index) => Guest.Pointer(location + (ulong)Layout.StackParameter(index));
 
-    /// <summary>BUS_INTERFACE_STANDARD: Size, Version, Context, and six functions.</summary>
     private uint? Interface(BenchSlot slot, ulong location)
     {
-        // For DMA adapters the HAL's are taken, as an NT 5.2 kernel was seen to do: it gets this answer when it asks for the bus's own.
-        if (machine.Dma.IsAskingBus || Parameter(location, 0) == 0) return null;
-        if (new Guid(Guest.Bytes(Parameter(location, 0), 16)) != BusInterface) return null;
+        if (Parameter(location, 0) == 0 || new Guid(Guest.Bytes(Parameter(location, 0), 16)) != BusInterface) return null;
         // Size and Version share a slot; then the interface.
         uint size = Guest.U16(location + (ulong)Layout.StackParameter(1));
         ulong target = Parameter(location, 2), pointer = (ulong)Layout.Pointer;
-        if (size < 8 * pointer) return NtStatus.InvalidParameter;
-        Guest.SetU16(target, (ushort)(8 * pointer));
+        if (size < InterfaceLength * pointer) return NtStatus.InvalidParameter;
+        Guest.SetU16(target, (ushort)(InterfaceLength * pointer));
         Guest.SetU16(target + 2, 1);
         string[] functions = ["PciInterfaceReference", "PciInterfaceDereference", "PciTranslateBusAddress", "PciGetDmaAdapter",
             "PciSetBusData", "PciGetBusData"];
-        Guest.SetPointer(target + pointer, slot.Pdo);
-        for (int i = 0; i < functions.Length; i++) Guest.SetPointer(target + ((ulong)(i + 2) * pointer), _pci.Find(functions[i])!.Value);
+        Guest.SetPointer(target + (InterfaceContext * pointer), slot.Pdo);
+        for (int i = 0; i < functions.Length; i++)
+        {
+            Guest.SetPointer(target + ((ulong)(i + InterfaceReference) * pointer), _pci.Find(functions[i])!.Value);
+        }
         return NtStatus.Success;
     }
 

@@ -118,6 +118,9 @@ static int Bus(EXTENSION *extension)
 {
     static const GUID standard = { 0x496b8280, 0x6f25, 0x11d0, { 0xbe, 0xaf, 0x08, 0x00, 0x2b, 0xe2, 0x09, 0x2f } };
     BUS_INTERFACE_STANDARD bus;
+    DEVICE_DESCRIPTION description = { 0 };
+    PDMA_ADAPTER adapter;
+    ULONG registers = 0;
     IO_STACK_LOCATION what;
     ULONG_PTR information;
     UCHAR header[64];
@@ -162,6 +165,11 @@ static int Bus(EXTENSION *extension)
     CHECK(bus.SetBusData(bus.Context, PCI_WHICHSPACE_CONFIG, &command, 4, 2) == 2);
     command = 0;
     CHECK(bus.GetBusData(bus.Context, PCI_WHICHSPACE_CONFIG, &command, 4, 2) == 2 && (command & 0x400) != 0);
+    description.Version = DEVICE_DESCRIPTION_VERSION;
+    description.Master = description.ScatterGather = TRUE;
+    adapter = bus.GetDmaAdapter(bus.Context, &description, &registers);
+    CHECK(adapter != NULL && registers > 0);
+    adapter->DmaOperations->PutDmaAdapter(adapter);
     bus.InterfaceDereference(bus.Context);
     return 0;
 }
@@ -230,6 +238,7 @@ static BOOLEAN NTAPI Isr(PKINTERRUPT interrupt, PVOID context)
 
 static int Others(PDEVICE_OBJECT device, EXTENSION *extension)
 {
+    PDEVICE_OBJECT another;
     KLOCK_QUEUE_HANDLE handle;
     UNICODE_STRING text;
     KSPIN_LOCK lock;
@@ -253,6 +262,8 @@ static int Others(PDEVICE_OBJECT device, EXTENSION *extension)
     CHECK(KeAcquireInterruptSpinLock(extension->Interrupt) == PASSIVE_LEVEL && KeGetCurrentIrql() == 8);
     KeReleaseInterruptSpinLock(extension->Interrupt, PASSIVE_LEVEL);
     IoDisconnectInterrupt(extension->Interrupt);
+    /* Too much is an answer, not a crash. */
+    CHECK(IoCreateDevice(device->DriverObject, 0xfffffff0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &another) == STATUS_INSUFFICIENT_RESOURCES);
     return 0;
 }
 
