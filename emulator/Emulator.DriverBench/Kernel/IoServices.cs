@@ -13,9 +13,10 @@ internal sealed partial class IoServices(BenchMachine machine)
     // DEVICE_OBJECT.StackSize is a signed byte.
     private const int MostLevels = 127;
 
-    // DEVICE_OBJECT.ReferenceCount.
-    // NT has its pool for such a one, this machine does not.
+    // NT might have the pool for a larger one, this machine has not.
     private const uint LargestExtension = 1 << 24;
+
+    // DEVICE_OBJECT.ReferenceCount.
     private const ulong DeviceReferences = 4;
     private uint _generated;
 
