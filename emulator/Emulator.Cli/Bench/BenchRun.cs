@@ -312,7 +312,11 @@ internal sealed class BenchRun
         foreach (LoadedDriver driver in _loaded.Reverse<LoadedDriver>())
         {
             if (driver.IsExportDriver) continue;
-            if (driver.UnloadRoutine == 0) _steps.Add(StepResult.Skipped($"DriverUnload {driver.Name}", "it has none and stays loaded"));
+            if (!driver.HasUnload) _steps.Add(StepResult.Skipped($"DriverUnload {driver.Name}", "it has none and stays loaded"));
+            else if (Machine.Drivers.Any(other => other.Uses.Contains(driver)))
+            {
+                _steps.Add(StepResult.Skipped($"DriverUnload {driver.Name}", "what imports from it stays loaded, and so does it"));
+            }
             else Do($"DriverUnload {driver.Name}", () =>
             {
                 Machine.Unload(driver);

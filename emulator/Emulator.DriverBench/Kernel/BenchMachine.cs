@@ -215,9 +215,10 @@ public sealed partial class BenchMachine
     }
 
     /// <summary>
-    /// Calls DriverUnload, looks for what the driver left behind, and takes the image away, with the export drivers nobody uses any more.
+    /// Calls DriverUnload, looks for what the driver left behind, and takes the image away, with the export drivers that nobody uses any more
+    /// and that have a DllUnload.
     /// </summary>
-    /// <exception cref="InvalidOperationException">It has no DriverUnload, or other drivers import from it.</exception>
+    /// <exception cref="InvalidOperationException">It cannot be unloaded (<see cref="LoadedDriver.HasUnload"/>), or other drivers import from it.</exception>
     public void Unload(LoadedDriver driver)
     {
         ArgumentNullException.ThrowIfNull(driver);
@@ -226,7 +227,7 @@ public sealed partial class BenchMachine
         Discard(driver);
         foreach (LoadedDriver used in driver.Uses)
         {
-            if (used.IsExportDriver && _drivers.Contains(used) && !_drivers.Any(other => other.Uses.Contains(used))) Unload(used);
+            if (used is { IsExportDriver: true, HasUnload: true } && _drivers.Contains(used) && !_drivers.Any(other => other.Uses.Contains(used))) Unload(used);
         }
     }
 

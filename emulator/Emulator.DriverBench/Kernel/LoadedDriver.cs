@@ -36,6 +36,9 @@ public sealed class LoadedDriver
     public ulong DriverInit => Field(_machine.Layout.DriverInit);
     public ulong StartIo => Field(_machine.Layout.DriverStartIo);
     public ulong UnloadRoutine => Field(_machine.Layout.DriverUnload);
+
+    /// <summary>Whether it can be unloaded: it has a DriverUnload, or as an export driver a DllUnload. Without, NT keeps it.</summary>
+    public bool HasUnload => IsExportDriver ? Image.AddressOf("DllUnload") is not null : UnloadRoutine != 0;
     public ulong AddDevice => _machine.Guest.Pointer(Field(_machine.Layout.DriverExtension) + (ulong)_machine.Layout.ExtensionAddDevice);
 
     /// <summary>Its device objects, newest first.</summary>
