@@ -64,6 +64,8 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
     /// <summary>More bytes than any range of the machine's memory has in one piece.</summary>
     public const int Most = 0x1000_0000;
 
+    private const int LongestChain = 0x1_0000;
+
     public byte Byte(ulong at) => space.TryRead8(at, out byte value) ? value : throw Bad();
     public ushort U16(ulong at) => space.TryRead16(at, out ushort value) ? value : throw Bad();
     public uint U32(ulong at) => space.TryRead32(at, out uint value) ? value : throw Bad();
@@ -98,6 +100,19 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
     {
         int length = U16(at);
         return length == 0 ? "" : Encoding.Latin1.GetString(Bytes(Pointer(at + (ulong)layout.StringBuffer), length));
+    }
+
+    /// <summary>The elements of a list that ends with 0. One that never ends is the driver's, too.</summary>
+    /// <param name="first">Its first element, or 0.</param>
+    /// <param name="link">Where in an element the next one's address lies.</param>
+    public IEnumerable<ulong> Chain(ulong first, ulong link)
+    {
+        int count = 0;
+        for (ulong at = first; at != 0; at = Pointer(at + link))
+        {
+            if (++count > LongestChain) throw fail($"the list at 0x{first:x} has no end");
+            yield return at;
+        }
     }
 
     /// <summary>Points a UNICODE_STRING at characters with a zero behind them.</summary>

@@ -10,9 +10,6 @@ internal sealed partial class IoServices(BenchMachine machine)
 {
     private readonly Dictionary<ulong, Device> _devices = [];
 
-    // DEVICE_OBJECT.StackSize is a signed byte.
-    private const int MostLevels = 127;
-
     // NT might have the pool for a larger one, this machine has not.
     private const uint LargestExtension = 1 << 24;
 
@@ -59,16 +56,7 @@ internal sealed partial class IoServices(BenchMachine machine)
     }
 
     /// <summary>The device object at the top of the stack this one is in.</summary>
-    public ulong TopOf(ulong device)
-    {
-        ulong top = device;
-        for (int levels = 1; Guest.Pointer(top + (ulong)Layout.DeviceAttached) is var above and not 0; levels++)
-        {
-            if (levels > MostLevels) throw machine.Crash($"the stack of the device 0x{device:x} has no top");
-            top = above;
-        }
-        return top;
-    }
+    public ulong TopOf(ulong device) => Guest.Chain(device, (ulong)Layout.DeviceAttached).Last();
 
     /// <summary>IoCreateDevice.</summary>
     /// <param name="target">Where the address is written; with 0 it is the result, instead of the status.</param>
@@ -129,7 +117,7 @@ internal sealed partial class IoServices(BenchMachine machine)
         found.IsDeleted = true;
         machine.Names.RemoveDevice(found.Name);
         ulong driver = Guest.Pointer(device + (ulong)Layout.DeviceDriver), link = driver + (ulong)Layout.DriverDevice;
-        while (Guest.Pointer(link) is var at and not 0 && at != device) link = at + (ulong)Layout.DeviceNext;
+        foreach (ulong at in Guest.Chain(Guest.Pointer(link), (ulong)Layout.DeviceNext).TakeWhile(at => at != device)) link = at + (ulong)Layout.DeviceNext;
         Guest.SetPointer(link, Guest.Pointer(device + (ulong)Layout.DeviceNext));
         FreeWhenAlone(device, found);
         return 0;

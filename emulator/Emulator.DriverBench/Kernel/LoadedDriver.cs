@@ -42,14 +42,7 @@ public sealed class LoadedDriver
     public ulong AddDevice => _machine.Guest.Pointer(Field(_machine.Layout.DriverExtension) + (ulong)_machine.Layout.ExtensionAddDevice);
 
     /// <summary>Its device objects, newest first.</summary>
-    public IEnumerable<ulong> Devices
-    {
-        get
-        {
-            ulong at = Field(_machine.Layout.DriverDevice);
-            for (; at != 0; at = _machine.Guest.Pointer(at + (ulong)_machine.Layout.DeviceNext)) yield return at;
-        }
-    }
+    public IEnumerable<ulong> Devices => _machine.Guest.Chain(Field(_machine.Layout.DriverDevice), (ulong)_machine.Layout.DeviceNext);
 
     /// <summary>An entry of the dispatch table, 0 to 27.</summary>
     public ulong MajorFunction(int index)

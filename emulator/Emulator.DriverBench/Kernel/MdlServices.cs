@@ -74,7 +74,7 @@ internal sealed class MdlServices(BenchMachine machine)
         _mdls[mdl] = machine.CallerAddress;
         if (irp == 0) return mdl;
         ulong link = irp + (ulong)machine.Layout.Pointer;
-        while (secondary && Guest.Pointer(link) is var next and not 0) link = next;
+        if (secondary) link = Guest.Chain(Guest.Pointer(link), 0).Prepend(link).Last();
         Guest.SetPointer(link, mdl);
         return mdl;
     }

@@ -75,7 +75,7 @@ internal sealed class QueueServices(BenchMachine machine)
             Guest.SetByte(queue + Busy, 0);
             return 0;
         }
-        while (key > 0 && entry != head && Guest.U32(entry + Key) < key) entry = Guest.Pointer(entry);
+        if (key > 0) entry = Guest.Chain(first, 0).FirstOrDefault(at => at == head || Guest.U32(at + Key) >= key);
         if (entry == head) entry = first;
         RemoveEntry(entry);
         return entry;

@@ -49,8 +49,7 @@ public sealed class DeviceNode
         {
             (NtLayout layout, GuestMemory guest) = (_machine.Layout, _machine.Guest);
             var levels = new List<StackLevel>();
-            _machine.Io.TopOf(Pdo);
-            for (ulong at = Pdo; at != 0; at = guest.Pointer(at + (ulong)layout.DeviceAttached))
+            foreach (ulong at in guest.Chain(Pdo, (ulong)layout.DeviceAttached))
             {
                 ulong driver = guest.Pointer(at + (ulong)layout.DeviceDriver);
                 string name = guest.UnicodeString(driver + (ulong)layout.DriverName);

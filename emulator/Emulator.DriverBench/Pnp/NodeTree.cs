@@ -33,7 +33,7 @@ internal sealed class NodeTree
     public ulong Add(ulong pdo, string instancePath)
     {
         ulong node = Create(pdo, instancePath), link = Root + (ulong)Layout.Child;
-        while (Guest.Pointer(link) is var sibling and not 0) link = sibling + (ulong)Layout.Sibling;
+        foreach (ulong sibling in Guest.Chain(Guest.Pointer(link), (ulong)Layout.Sibling)) link = sibling + (ulong)Layout.Sibling;
         Guest.SetPointer(link, node);
         Guest.SetPointer(node + (ulong)Layout.Parent, Root);
         Enter(node, DeviceNodeState.Initialized);
@@ -43,7 +43,7 @@ internal sealed class NodeTree
     public void Remove(ulong node)
     {
         ulong link = Root + (ulong)Layout.Child;
-        while (Guest.Pointer(link) is var at && at != node) link = at + (ulong)Layout.Sibling;
+        foreach (ulong at in Guest.Chain(Guest.Pointer(link), (ulong)Layout.Sibling).TakeWhile(at => at != node)) link = at + (ulong)Layout.Sibling;
         Guest.SetPointer(link, Guest.Pointer(node + (ulong)Layout.Sibling));
         foreach (int name in (ReadOnlySpan<int>)[Layout.InstancePath, Layout.ServiceName])
         {

@@ -54,6 +54,7 @@ __asm__(".section .text$Clobber,\"x\"\n.globl Clobber\nClobber: xorl %ebx, %ebx\
 static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int fault)
 {
     volatile char *pool;
+    PDEVICE_OBJECT one, other;
     KEVENT event;
     KIRQL irql;
 
@@ -199,6 +200,12 @@ static NTSTATUS Serve(PDEVICE_OBJECT device, EXTENSION *extension, PIRP irp, int
     case 55: /* a stack in a circle, which the next attaching looks for the top of */
         device->AttachedDevice = device;
         IoAttachDeviceToDeviceStack(extension->Lower, device);
+        break;
+    case 56: /* a list of the driver's devices that has no end */
+        IoCreateDevice(device->DriverObject, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &one);
+        IoCreateDevice(device->DriverObject, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &other);
+        other->NextDevice = other;
+        IoDeleteDevice(one);
         break;
     default: break;
     }
