@@ -25,7 +25,7 @@ public sealed class BenchRequest
     public uint Status { get; private set; }
     public ulong Information { get; private set; }
 
-    /// <summary>What came back in the system buffer.</summary>
+    /// <summary>What came back to the program.</summary>
     public byte[] Output { get; private set; } = [];
 
     /// <summary>The device objects it was sent to, topmost first.</summary>
@@ -42,7 +42,7 @@ public sealed class BenchRequest
     /// <summary>The MDL that the I/O manager made; 0 without one.</summary>
     internal ulong Mdl { get; set; }
 
-    /// <summary>The buffer it describes, when that is the bench's own.</summary>
+    /// <summary>The program's buffer, which an MDL describes or IRP.UserBuffer names, when that is the bench's own.</summary>
     internal ulong Direct { get; set; }
 
     /// <summary>The call of the driver that made it; 0 when the bench did.</summary>

@@ -5,13 +5,16 @@ namespace Emulator.DriverBench.Kernel;
 /// <content>Requests: their way down through a stack, and up again when they are completed.</content>
 internal sealed partial class IoServices
 {
+    // The low bits of an IOCTL.
+    private const uint MethodBuffered = 0, MethodOutDirect = 2, MethodNeither = 3;
+
     private readonly Dictionary<ulong, BenchRequest> _requests = [];
     private readonly HashSet<ulong> _ended = [];
 
     /// <summary>Sends a request to the top of a device's stack.</summary>
     /// <param name="parameters">Parameters of the stack location, each in its pointer-sized slot.</param>
-    /// <param name="input">What the system buffer starts with.</param>
-    /// <param name="outputLength">How much of it can come back.</param>
+    /// <param name="input">What the program gives along.</param>
+    /// <param name="outputLength">How much can come back.</param>
     public BenchRequest Send(ulong device, byte major, byte minor, uint status, ReadOnlySpan<ulong> parameters, ReadOnlySpan<byte> input = default,
         int outputLength = 0, ulong file = 0, Action<BenchRequest>? ended = null)
     {
@@ -20,8 +23,8 @@ internal sealed partial class IoServices
         BenchRequest request = NewRequest(count, $"IRP {major}/{minor}", outputLength, ended);
         ulong irp = request.Address;
         Guest.SetU32(irp + (ulong)Layout.IrpStatus, status);
-        SetBuffers(request, top, major, parameters, input, outputLength);
         ulong next = irp + (ulong)(Layout.IrpSize + ((count - 1) * Layout.StackSize));
+        SetBuffers(request, top, next, major, parameters, input, outputLength);
         Guest.SetByte(next, major);
         Guest.SetByte(next + 1, minor);
         for (int i = 0; i < parameters.Length; i++) Guest.SetPointer(next + (ulong)Layout.StackParameter(i), parameters[i]);
@@ -41,23 +44,36 @@ internal sealed partial class IoServices
         return request;
     }
 
-    /// <summary>The system buffer, or as the device or the IOCTL wants it, one that an MDL describes.</summary>
-    private void SetBuffers(BenchRequest request, ulong top, byte major, ReadOnlySpan<ulong> parameters, ReadOnlySpan<byte> input, int outputLength)
+    /// <summary>As the device or the IOCTL wants them: in a system buffer, described by an MDL, or where the program has them.</summary>
+    /// <param name="next">The stack location of the first driver.</param>
+    private void SetBuffers(BenchRequest request, ulong top, ulong next, byte major, ReadOnlySpan<ulong> parameters, ReadOnlySpan<byte> input, int outputLength)
     {
         bool transfers = major is Irp.Read or Irp.Write, controls = major is Irp.DeviceControl or Irp.InternalDeviceControl;
-        bool direct = transfers ? (Guest.U32(top + (ulong)Layout.DeviceFlags) & DirectIo) != 0 : controls && (parameters[2] & 3) is 1 or 2;
-        if (!direct)
+        uint flags = Guest.U32(top + (ulong)Layout.DeviceFlags), method = controls ? (uint)parameters[2] & 3
+            : !transfers || (flags & BufferedIo) != 0 ? MethodBuffered : (flags & DirectIo) != 0 ? MethodOutDirect : MethodNeither;
+        if (method == MethodBuffered)
         {
             SetSystemBuffer(request, input, outputLength);
             return;
         }
-        // Of an IOCTL the input is the system's, what goes either way is the MDL's.
-        if (controls) SetSystemBuffer(request, input, 0);
+        if (controls && method != MethodNeither)
+        {
+            // The input is the system's, what goes either way is the MDL's.
+            SetSystemBuffer(request, input, 0);
+        }
+        else if (controls && input.Length > 0)
+        {
+            request.Buffer = machine.AllocateKernel(input.Length, "buffer of a program");
+            Guest.SetBytes(request.Buffer, input);
+            // Type3InputBuffer.
+            Guest.SetPointer(next + (ulong)Layout.StackParameter(3), request.Buffer);
+        }
         int length = major == Irp.Write ? input.Length : outputLength;
         if (length == 0) return;
         request.Direct = machine.AllocateKernel(length, "buffer of a program");
         if (major == Irp.Write) Guest.SetBytes(request.Direct, input);
-        SetMdl(request, request.Direct, (uint)length);
+        if (method != MethodNeither) SetMdl(request, request.Direct, (uint)length);
+        else Guest.SetPointer(request.Address + (ulong)Layout.IrpUserBuffer, request.Direct);
     }
 
     /// <summary>IoCancelIrp.</summary>

@@ -32,7 +32,7 @@ public sealed class BenchFile
     public BenchRequest Read(int length) => _machine.Io.Send(_device, Irp.Read, 0, 0, [(uint)length], outputLength: length, file: Object);
     public BenchRequest Write(ReadOnlySpan<byte> data) => _machine.Io.Send(_device, Irp.Write, 0, 0, [(uint)data.Length], data, file: Object);
 
-    /// <summary>A request of METHOD_BUFFERED.</summary>
+    /// <summary>DEVICE_CONTROL; the code says how its buffers go.</summary>
     public BenchRequest Control(uint code, ReadOnlySpan<byte> input = default, int outputLength = 0)
         => _machine.Io.Send(_device, Irp.DeviceControl, 0, 0, [(uint)outputLength, (uint)input.Length, code], input, outputLength, Object);
 

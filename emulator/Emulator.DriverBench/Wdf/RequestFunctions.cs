@@ -91,6 +91,9 @@ internal sealed class RequestFunctions(KmdfFramework framework)
         uint length = (uint)irp.Parameter(isControl && input ? 1 : 0);
         // METHOD_IN_DIRECT and METHOD_OUT_DIRECT describe the output by an MDL, as WdfDeviceIoDirect does reads and writes: the bench gives none.
         bool isDirect = isControl ? !input && ((uint)irp.Parameter(2) & 3) is 1 or 2 : request.Queue.Device.Init.IoType == DeviceIoType.Direct;
+        // With neither kind of buffer there is only the program's address, for WdfRequestRetrieveUnsafeUserInputBuffer and its sibling.
+        bool isNeither = isControl ? ((uint)irp.Parameter(2) & 3) == 3 : request.Queue.Device.Init.IoType == DeviceIoType.Neither;
+        if (isNeither) return NtStatus.InvalidDeviceRequest;
         if (length == 0 || length < least || isDirect) return NtStatus.BufferTooSmall;
         guest.SetPointer(target, irp.SystemBuffer);
         if (lengthTarget != 0) guest.SetPointer(lengthTarget, length);

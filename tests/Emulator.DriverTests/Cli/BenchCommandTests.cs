@@ -66,6 +66,16 @@ internal sealed partial class BenchCommandTests(Machine architecture)
     }
 
     [Test]
+    public void A_driver_may_take_buffers_where_the_program_has_them()
+    {
+        string steps = "start,open,ioctl=0x222000:4:00000000,ioctl=0x222003:4:01020304,write=05060708,read=4";
+        CommandRun run = Bench("run", Targets.BuildDriver(architecture, "neither"), "--model", "scratch", "--steps", steps);
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(Block(run, "life"), Has.Some.Matches("DEVICE_CONTROL 0x222003 .* 4 bytes: 02020304$").And.Some.Matches("WRITE 4 .* 4 bytes$")
+            .And.Some.Matches("READ 4 .* 4 bytes: 06060708$"));
+    }
+
+    [Test]
     public void What_is_imported_from_is_found_whatever_the_case_of_its_name_and_never_what_the_bench_is_itself()
     {
         using var folder = new TemporaryFolder();
