@@ -56,7 +56,8 @@ internal sealed partial class BenchCommandTests(Machine architecture)
     [Test]
     public void A_stack_that_says_no_is_asked_no_further_and_its_device_is_pulled_out()
     {
-        CommandRun run = Bench("run", Targets.BuildDriver(architecture, "stubborn"), "--model", "scratch", "--steps", "start,open,ioctl=0x222000:4:00000000,close,stop");
+        const string steps = "start,open,ioctl=0x222000:4:00000000,close,stop";
+        CommandRun run = Bench("run", Targets.BuildDriver(architecture, "stubborn"), "--model", "scratch", "--steps", steps);
         Assert.That(run.ExitCode, Is.Zero, run.Output);
         Assert.That(Life(run)[^7..^1], Is.EqualTo(new[]
         {
@@ -68,7 +69,7 @@ internal sealed partial class BenchCommandTests(Machine architecture)
     [Test]
     public void A_driver_may_take_buffers_where_the_program_has_them()
     {
-        string steps = "start,open,ioctl=0x222000:4:00000000,ioctl=0x222003:4:01020304,write=05060708,read=4";
+        const string steps = "start,open,ioctl=0x222000:4:00000000,ioctl=0x222003:4:01020304,write=05060708,read=4";
         CommandRun run = Bench("run", Targets.BuildDriver(architecture, "neither"), "--model", "scratch", "--steps", steps);
         Assert.That(run.ExitCode, Is.Zero, run.Output);
         Assert.That(Block(run, "life"), Has.Some.Matches("DEVICE_CONTROL 0x222003 .* 4 bytes: 02020304$").And.Some.Matches("WRITE 4 .* 4 bytes$")
