@@ -132,7 +132,7 @@ internal sealed class InterlockedServices(BenchMachine machine)
     private ulong DeleteLookaside(ulong at)
     {
         ulong free = Guest.Pointer(at + (machine.Is64Bit ? 0x38u : 0x2C));
-        while (PopSequenced(at) is var entry and not 0) machine.Call(free, entry);
+        foreach (ulong entry in Guest.Chain(Guest.Pointer(at + Next), 0).ToList()) machine.Call(free, entry);
         return 0;
     }
 }

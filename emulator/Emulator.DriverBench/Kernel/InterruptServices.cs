@@ -82,13 +82,15 @@ internal sealed class InterruptServices(BenchMachine machine)
 
     public void CheckLeaks(LoadedImage image)
     {
-        foreach (Connection connection in _connections.Where(c => image.Contains(c.Routine)))
+        foreach (Connection connection in _connections.Where(c => image.Contains(c.Routine)).ToList())
         {
             machine.ReportAt(Rule.Leak, $"{image.ModuleName} is unloaded with its interrupt connected", connection.Routine);
+            Disconnect(connection.Handle);
         }
-        foreach (ulong dpc in _dpcs.Where(d => image.Contains(machine.Guest.Pointer(d + (ulong)machine.Layout.DpcRoutine))))
+        foreach (ulong dpc in _dpcs.Where(d => image.Contains(machine.Guest.Pointer(d + (ulong)machine.Layout.DpcRoutine))).ToList())
         {
             machine.ReportAt(Rule.Leak, $"{image.ModuleName} is unloaded with a DPC queued", machine.Guest.Pointer(dpc + (ulong)machine.Layout.DpcRoutine));
+            _dpcs.Remove(dpc);
         }
     }
 

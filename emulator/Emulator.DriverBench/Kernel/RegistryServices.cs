@@ -162,8 +162,11 @@ internal sealed class RegistryServices(BenchMachine machine)
     {
         ulong pointer = (ulong)machine.Layout.Pointer;
         (uint type, byte[] data) = (Guest.U32(at + (4 * pointer)), Array.Empty<byte>());
-        bool found = (flags & NoValue) == 0 && key.TryGetValue(Text(name), out (uint Type, byte[] Data) value) && (type, data) is var _ && Assign(value);
-        if (!found)
+        if ((flags & NoValue) == 0 && key.TryGetValue(Text(name), out (uint Type, byte[] Data) value))
+        {
+            (type, data) = value;
+        }
+        else
         {
             if ((flags & Required) != 0) return NtStatus.ObjectNameNotFound;
             if ((flags & NoValue) == 0)
@@ -180,12 +183,6 @@ internal sealed class RegistryServices(BenchMachine machine)
         uint status = (uint)machine.Call(routine, name, type, buffer, (uint)data.Length, context, entry);
         if (buffer != 0) machine.FreeKernel(buffer, "registry value");
         return status;
-
-        bool Assign((uint Type, byte[] Data) from)
-        {
-            (type, data) = from;
-            return true;
-        }
     }
 
     /// <summary>A string into a UNICODE_STRING, which gets a buffer when it has none; anything else up to 4 bytes as it is.</summary>
