@@ -36,11 +36,7 @@ public sealed class RobotPropertyTests
         driver.Bar.Write64(TeleBase, Telemetry);
         driver.Bar.Write32(TelePeriod, 5);
         driver.Bar.Write32(IntEn, 0xf);
-        // Once for the compiler, and once to be measured.
-        RunProgram(driver);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        RunProgram(driver);
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(Allocations.BytesOf(() => RunProgram(driver)), Is.Zero);
     }
 
     [Test]
@@ -50,10 +46,7 @@ public sealed class RobotPropertyTests
         driver.Put(ContosoDriver.Tele, 0x3000);
         driver.Put(ContosoDriver.TelePer, 1);
         driver.Bar.Write16(ContosoDriver.Mask, 0xf);
-        RunList(driver);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        RunList(driver);
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(Allocations.BytesOf(() => RunList(driver)), Is.Zero);
         Assert.That(driver.ListError, Is.Zero);
     }
 

@@ -1,6 +1,7 @@
 using Emulator.DriverBench.Cpu;
 using Emulator.DriverBench.Memory;
 using Emulator.DriverBench.Pe;
+using Emulator.Testing;
 using Iced.Intel;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -689,12 +690,10 @@ internal sealed class InterpreterTests(CpuMode mode)
         _code.ret();
         ulong start = Assemble();
         _host.On(HostAddress, static (ref CallFrame frame) => frame.Return());
-        Assert.That(_cpu.Call(start).Returned, Is.True);
-        long before = GC.GetAllocatedBytesForCurrentThread();
         CallOutcome call = _cpu.Call(start);
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.That(call.Returned, Is.True);
         Assert.That(call.Run.Instructions, Is.GreaterThan(10_000));
-        Assert.That(allocated, Is.Zero);
+        Assert.That(Allocations.BytesOf(() => _cpu.Call(start)), Is.Zero);
     }
 
     [Test]

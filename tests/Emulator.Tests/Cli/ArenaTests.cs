@@ -143,10 +143,10 @@ public sealed class ArenaTests
         host.Plug(function);
         var robot = (IToyRobot)function;
         var scene = new RobotScene("r", robot);
-        scene.Take(robot);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++) scene.Take(robot);
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(Allocations.BytesOf(() =>
+        {
+            for (int i = 0; i < 1000; i++) scene.Take(robot);
+        }), Is.Zero);
     }
 
     [Test]

@@ -39,9 +39,10 @@ public sealed class GuestErrorLogTests
     {
         var log = new GuestErrorLog(new ManualClock(), _ => { });
         for (int i = 0; i < 100; i++) log.GuestError("rule", 0);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1_000; i++) log.GuestError("rule", 0);
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(Allocations.BytesOf(() =>
+        {
+            for (int i = 0; i < 1_000; i++) log.GuestError("rule", 0);
+        }), Is.Zero);
     }
 }
 
@@ -210,10 +211,7 @@ public sealed class ObserverTests
         {
             _function.Observer = observer;
             var bytes = new byte[64];
-            Traffic(bytes, 1_000);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            Traffic(bytes, 10_000);
-            Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero, observer is null ? "not watched" : "watched");
+            Assert.That(Allocations.BytesOf(() => Traffic(bytes, 10_000)), Is.Zero, observer is null ? "not watched" : "watched");
         }
     }
 

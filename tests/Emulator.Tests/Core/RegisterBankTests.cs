@@ -1,4 +1,5 @@
 using Emulator.Registers;
+using Emulator.Testing;
 using static Emulator.Registers.Access;
 
 namespace Emulator.Tests.Core;
@@ -153,10 +154,8 @@ public sealed class RegisterBankTests
     {
         TestBank bank = Plain(4);
         bank.Registers[0].OnWrite((int _, in RegisterWrite _) => { });
-        ulong sum = Traffic(bank, 1_000);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        sum += Traffic(bank, 10_000);
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero, $"after a sum of {sum}");
+        ulong sum = 0;
+        Assert.That(Allocations.BytesOf(() => sum += Traffic(bank, 10_000)), Is.Zero, $"after a sum of {sum}");
     }
 
     private static ulong Traffic(TestBank bank, int count)

@@ -219,9 +219,9 @@ public sealed class MailboxTests
             foreach (Mail mail in mails) queue.Post(mail);
             queue.Deliver();
         }
-        for (int i = 0; i < 100; i++) Round();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1_000; i++) Round();
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(Allocations.BytesOf(() =>
+        {
+            for (int i = 0; i < 1_000; i++) Round();
+        }), Is.Zero);
     }
 }

@@ -88,10 +88,7 @@ public sealed class LiveTests
             for (int i = 0; i < 10_000; i++) observer.OnEvent(Event(i));
         }
 
-        Run();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Run();
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        Assert.That(Allocations.BytesOf(Run), Is.Zero);
     }
 
     [Test]

@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using Emulator.Pci;
+using Emulator.Testing;
 using Emulator.Turns;
 using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Server;
@@ -433,13 +434,17 @@ public sealed class ServerLifeTests
 
         long Allocated() => device.Invoke(GC.GetAllocatedBytesForCurrentThread);
 
+        // As Allocations.BytesOf, for another thread: what the question itself costs is known by asking twice.
+        long Fewest(Action action) => Enumerable.Range(0, Allocations.Runs).Min(_ =>
+        {
+            long before = Allocated();
+            action();
+            return Allocated() - before;
+        });
+
         Access(1000);
-        // What the question itself costs is known by asking twice.
-        Allocated();
-        long asking = -Allocated() + Allocated();
-        long before = Allocated();
-        Access(10_000);
-        Assert.That(Allocated() - before, Is.EqualTo(asking));
+        long asking = Fewest(() => { });
+        Assert.That(Fewest(() => Access(1000)), Is.EqualTo(asking));
         Assert.That(asking, Is.LessThan(1000));
     }
 

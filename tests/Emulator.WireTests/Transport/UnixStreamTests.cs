@@ -1,3 +1,4 @@
+using Emulator.Testing;
 using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Transport;
 
@@ -189,18 +190,15 @@ public sealed class UnixStreamTests
     {
         byte[] buffer = new byte[64];
         int[] fds = new int[8];
-        long before = 0;
-        for (int i = 0; i < 200; i++)
+        Assert.That(Allocations.BytesOf(() =>
         {
-            if (i == 100)
+            for (int i = 0; i < 200; i++)
             {
-                before = GC.GetAllocatedBytesForCurrentThread();
+                _left.Send(buffer.AsSpan(0, 16), buffer.AsSpan(16, 16), default);
+                _right.Receive(buffer, fds, out _);
+                _right.TryReceive(buffer, fds, out _);
             }
-            _left.Send(buffer.AsSpan(0, 16), buffer.AsSpan(16, 16), default);
-            _right.Receive(buffer, fds, out _);
-            _right.TryReceive(buffer, fds, out _);
-        }
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+        }), Is.Zero);
     }
 
     [Test]
