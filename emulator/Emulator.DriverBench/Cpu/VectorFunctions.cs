@@ -110,12 +110,12 @@ internal static class VectorFunctions
         [Mnemonic.Movhpd] = static (a, b, _) => a.AsUInt64().WithElement(1, b.AsUInt64()[0]).AsByte(),
 
         // Packed floating point
-        [Mnemonic.Addps] = static (a, b, _) => (a.AsSingle() + b.AsSingle()).AsByte(),
-        [Mnemonic.Addpd] = static (a, b, _) => (a.AsDouble() + b.AsDouble()).AsByte(),
+        [Mnemonic.Addps] = static (a, b, _) => FirstNaN(a.AsSingle(), a.AsSingle() + b.AsSingle()).AsByte(),
+        [Mnemonic.Addpd] = static (a, b, _) => FirstNaN(a.AsDouble(), a.AsDouble() + b.AsDouble()).AsByte(),
         [Mnemonic.Subps] = static (a, b, _) => (a.AsSingle() - b.AsSingle()).AsByte(),
         [Mnemonic.Subpd] = static (a, b, _) => (a.AsDouble() - b.AsDouble()).AsByte(),
-        [Mnemonic.Mulps] = static (a, b, _) => (a.AsSingle() * b.AsSingle()).AsByte(),
-        [Mnemonic.Mulpd] = static (a, b, _) => (a.AsDouble() * b.AsDouble()).AsByte(),
+        [Mnemonic.Mulps] = static (a, b, _) => FirstNaN(a.AsSingle(), a.AsSingle() * b.AsSingle()).AsByte(),
+        [Mnemonic.Mulpd] = static (a, b, _) => FirstNaN(a.AsDouble(), a.AsDouble() * b.AsDouble()).AsByte(),
         [Mnemonic.Divps] = static (a, b, _) => (a.AsSingle() / b.AsSingle()).AsByte(),
         [Mnemonic.Divpd] = static (a, b, _) => (a.AsDouble() / b.AsDouble()).AsByte(),
         [Mnemonic.Sqrtps] = static (_, b, _) => Vector128.Sqrt(b.AsSingle()).AsByte(),
@@ -131,12 +131,12 @@ internal static class VectorFunctions
         [Mnemonic.Cmppd] = static (a, b, constant) => CompareDoubles(a.AsDouble(), b.AsDouble(), constant),
 
         // Scalar floating point
-        [Mnemonic.Addss] = static (a, b, _) => Single(a, a.AsSingle()[0] + b.AsSingle()[0]),
-        [Mnemonic.Addsd] = static (a, b, _) => Double(a, a.AsDouble()[0] + b.AsDouble()[0]),
+        [Mnemonic.Addss] = static (a, b, _) => Low32(a, FirstNaN(a.AsSingle(), a.AsSingle() + b.AsSingle()).AsByte()),
+        [Mnemonic.Addsd] = static (a, b, _) => Low64(a, FirstNaN(a.AsDouble(), a.AsDouble() + b.AsDouble()).AsByte()),
         [Mnemonic.Subss] = static (a, b, _) => Single(a, a.AsSingle()[0] - b.AsSingle()[0]),
         [Mnemonic.Subsd] = static (a, b, _) => Double(a, a.AsDouble()[0] - b.AsDouble()[0]),
-        [Mnemonic.Mulss] = static (a, b, _) => Single(a, a.AsSingle()[0] * b.AsSingle()[0]),
-        [Mnemonic.Mulsd] = static (a, b, _) => Double(a, a.AsDouble()[0] * b.AsDouble()[0]),
+        [Mnemonic.Mulss] = static (a, b, _) => Low32(a, FirstNaN(a.AsSingle(), a.AsSingle() * b.AsSingle()).AsByte()),
+        [Mnemonic.Mulsd] = static (a, b, _) => Low64(a, FirstNaN(a.AsDouble(), a.AsDouble() * b.AsDouble()).AsByte()),
         [Mnemonic.Divss] = static (a, b, _) => Single(a, a.AsSingle()[0] / b.AsSingle()[0]),
         [Mnemonic.Divsd] = static (a, b, _) => Double(a, a.AsDouble()[0] / b.AsDouble()[0]),
         [Mnemonic.Sqrtss] = static (a, b, _) => Single(a, MathF.Sqrt(b.AsSingle()[0])),
@@ -180,6 +180,13 @@ internal static class VectorFunctions
     private static Vector128<byte> Single(Vector128<byte> a, float value) => a.AsSingle().WithElement(0, value).AsByte();
 
     private static Vector128<byte> Double(Vector128<byte> a, double value) => a.AsDouble().WithElement(0, value).AsByte();
+
+    // Of two NaNs the processor keeps the first, made quiet (SDM volume 1, 4.8.3.5). The compiler may swap what it adds and multiplies.
+    private static Vector128<float> FirstNaN(Vector128<float> a, Vector128<float> result)
+        => Vector128.ConditionalSelect(Vector128.Equals(a, a), result, (a.AsUInt32() | Vector128.Create(0x0040_0000u)).AsSingle());
+
+    private static Vector128<double> FirstNaN(Vector128<double> a, Vector128<double> result)
+        => Vector128.ConditionalSelect(Vector128.Equals(a, a), result, (a.AsUInt64() | Vector128.Create(0x0008_0000_0000_0000ul)).AsDouble());
 
     private static Vector128<byte> Low32(Vector128<byte> a, Vector128<byte> b) => a.AsUInt32().WithElement(0, b.AsUInt32()[0]).AsByte();
 
