@@ -24,7 +24,7 @@ test: build ## Run every test; the last line counts them
 run: emulator ## Boot a guest with a lab's devices (LAB=demo, PRINT=FILE to print, ARENA=1 to watch robots); a shell in it on a terminal
 	@$(EMULATOR) boot '$(LAB)' $(if $(PRINT),--print '$(PRINT)') $(if $(ARENA),--arena)
 
-bench: ## Measure, next to the rivals
+bench: drivers ## Measure, next to the rivals
 	@dotnet run -c Release --project tests/Emulator.Benchmarks
 
 fuzz: ## Random messages and accesses at every model, for SECONDS_PER_FUZZER=60
