@@ -8,7 +8,9 @@ namespace Emulator.VfioUser.Server;
 /// <param name="limit">How long one look may take, in nanoseconds; 0 for never.</param>
 internal sealed class AdaptiveSpin(long limit)
 {
-    private const int FewestGaps = 16, MostGaps = 8192, Forgiven = 32;
+    // With the most, one look in vain a burst costs a hundredth of the time the burst takes; a longer burst seldom comes without a
+    // pause, such as one that writing a trace makes, and would never be looked for again.
+    private const int FewestGaps = 16, MostGaps = 512, Forgiven = 32;
 
     // What waking up adds to the gap that a sleeper sees.
     private const long WakeUp = 60_000;
