@@ -1,6 +1,7 @@
 using System.Text;
 using Emulator.DriverBench.Memory;
 using Emulator.Memory;
+using Emulator.Turns;
 
 namespace Emulator.DriverBench.Kernel;
 
@@ -133,50 +134,12 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
 }
 
 /// <summary>The physical memory as one function's DMA sees it.</summary>
-internal sealed class DmaMemory(PhysicalMemory memory, Emulator.Turns.IMailbox mailbox, Action<ulong, int> refused) : IGuestMemory
+internal sealed class DmaMemory(PhysicalMemory memory, IMailbox mailbox, Action<ulong, int> refused) : LocalGuestMemory(mailbox)
 {
-    private readonly Queue<DmaRequest> _queued = [];
-    private Emulator.Turns.Mail? _transfer;
-
-    public bool TryRead(ulong address, Span<byte> destination)
-    {
-        if (!TryView(address, destination.Length, writable: false, out Span<byte> view)) return false;
-        view.CopyTo(destination);
-        return true;
-    }
-
-    public bool TryWrite(ulong address, ReadOnlySpan<byte> source)
-    {
-        if (!TryView(address, source.Length, writable: true, out Span<byte> view)) return false;
-        source.CopyTo(view);
-        return true;
-    }
-
-    public bool TryView(ulong address, int length, bool writable, out Span<byte> view)
+    public override bool TryView(ulong address, int length, bool writable, out Span<byte> view)
     {
         if (memory.TryView(address, length, out view)) return true;
         refused(address, length);
         return false;
-    }
-
-    public bool TryPublish(ulong address, uint value)
-        => address % sizeof(uint) == 0 && TryWrite(address, BitConverter.GetBytes(value));
-
-    public void Queue(DmaRequest request)
-    {
-        request.Begin();
-        _queued.Enqueue(request);
-        mailbox.Post(_transfer ??= new Emulator.Turns.Mail(Transfer));
-    }
-
-    private void Transfer()
-    {
-        for (int count = _queued.Count; count > 0; count--)
-        {
-            DmaRequest request = _queued.Dequeue();
-            if (request.IsCancelled) { request.End(DmaStatus.Aborted); continue; }
-            bool done = request.IsWrite ? TryWrite(request.Address, request.Buffer.Span) : TryRead(request.Address, request.Buffer.Span);
-            request.End(done ? DmaStatus.Completed : DmaStatus.Failed);
-        }
     }
 }
