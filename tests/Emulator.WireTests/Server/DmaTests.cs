@@ -224,6 +224,16 @@ public sealed class DmaTests
         _client.Write32(CardFunction.Registers, CardRegisters.Start, (uint)length);
     }
 
+    /// <summary>Another client instead, whose DMA messages carry so many bytes at the most, with a page mapped for them.</summary>
+    private WireClient ConnectWithMessagesOf(int bytes)
+    {
+        _client.Dispose();
+        WireClient client = _device.Connect(version: $"{{\"capabilities\":{{\"max_data_xfer_size\":{bytes}}}}}");
+        client.EnableBusMaster();
+        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        return client;
+    }
+
     private void MapByMessages(int length = 1 << 20, DmaMapFlags flags = Both)
         => _client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, (ulong)length, 0, flags));
 
@@ -268,10 +278,7 @@ public sealed class DmaTests
     [Test]
     public void Replies_due_go_before_the_next_DMA_message_of_a_transfer()
     {
-        _client.Dispose();
-        using WireClient client = _device.Connect(version: "{\"capabilities\":{\"max_data_xfer_size\":8}}");
-        client.EnableBusMaster();
-        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        using WireClient client = ConnectWithMessagesOf(8);
         client.Write32(0, CardRegisters.Start, 16);
         WireMessage command = client.ExpectCommand(Command.DmaRead);
         byte[] answer = Wire.Bytes(command.As<DmaAccess>(), new byte[8]);
@@ -296,10 +303,7 @@ public sealed class DmaTests
     [Test]
     public void A_transfer_is_cut_into_what_the_client_takes()
     {
-        _client.Dispose();
-        using WireClient client = _device.Connect(version: "{\"capabilities\":{\"max_data_xfer_size\":1000}}");
-        client.EnableBusMaster();
-        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        using WireClient client = ConnectWithMessagesOf(1000);
         client.Write32(0, CardRegisters.Start, 2500);
         byte[] guest = Pattern(2500);
         for (int done = 0; done < 2500; done += 1000)
@@ -470,10 +474,7 @@ public sealed class DmaTests
     [Test]
     public void A_reset_aborts_a_transfer_under_way_once_its_reply_comes()
     {
-        _client.Dispose();
-        using WireClient client = _device.Connect(version: "{\"capabilities\":{\"max_data_xfer_size\":8}}");
-        client.EnableBusMaster();
-        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        using WireClient client = ConnectWithMessagesOf(8);
         client.Write32(0, CardRegisters.Start, 16);
         WireMessage command = client.ExpectCommand(Command.DmaRead);
         client.Call(Command.DeviceReset);
@@ -502,10 +503,7 @@ public sealed class DmaTests
     [Test]
     public void Losing_Bus_Master_Enable_stops_a_transfer_after_the_message_under_way()
     {
-        _client.Dispose();
-        using WireClient client = _device.Connect(version: "{\"capabilities\":{\"max_data_xfer_size\":8}}");
-        client.EnableBusMaster();
-        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        using WireClient client = ConnectWithMessagesOf(8);
         client.Write32(0, CardRegisters.Start, 16);
         WireMessage command = client.ExpectCommand(Command.DmaRead);
         client.Write32(RegionIndex.Config, 4, 0x0002);
@@ -543,10 +541,7 @@ public sealed class DmaTests
     [Test]
     public void Unmapping_while_a_transfer_is_under_way_fails_what_is_left_of_it()
     {
-        _client.Dispose();
-        using WireClient client = _device.Connect(version: "{\"capabilities\":{\"max_data_xfer_size\":8}}");
-        client.EnableBusMaster();
-        client.Call(Command.DmaMap, Wire.Map(CardFunction.TransferAddress, Page));
+        using WireClient client = ConnectWithMessagesOf(8);
         client.Write32(0, CardRegisters.Start, 16);
         WireMessage command = client.ExpectCommand(Command.DmaRead);
         client.Call(Command.DmaUnmap, Wire.Unmap(CardFunction.TransferAddress, Page));
