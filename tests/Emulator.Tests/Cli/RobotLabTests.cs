@@ -115,9 +115,10 @@ public sealed class RobotLabTests
     [Test]
     public void On_a_terminal_the_arena_has_a_screen_of_its_own_and_gives_it_back()
     {
-        // script(1) gives the command a terminal, and types what it is sent.
+        // script(1) gives the command a terminal, and types what it is sent. A shell that stayed between the two would get the Ctrl-C as well,
+        // and some shells then say 130 whatever the command said.
         using Process run = Start("script", "--quiet", "--return", "--command",
-            $"stty columns 100 rows 30; '{Path.Combine(AppContext.BaseDirectory, "emulator")}' run '{LabFile()}' --arena", "/dev/null");
+            $"stty columns 100 rows 30; exec '{Path.Combine(AppContext.BaseDirectory, "emulator")}' run '{LabFile()}' --arena", "/dev/null");
         using IDisposable limit = EndLater(run);
         try
         {
