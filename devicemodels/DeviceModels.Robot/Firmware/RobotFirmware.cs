@@ -10,15 +10,11 @@ namespace DeviceModels.Robot.Firmware;
 /// </summary>
 internal sealed class RobotFirmware
 {
-    /// <summary>The control period of the motors, ns.</summary>
-    public const long ControlPeriod = 5_000_000;
-
     /// <summary>How long the sequencer takes to fetch a descriptor, ns. It bounds what a program can cost its host.</summary>
     public const long FetchTime = 100_000;
 
     private const long Never = long.MaxValue, Millisecond = 1_000_000;
     private const long ToolTime = 200 * Millisecond;
-    private const int StallPeriods = 50;
     private const int IdlePower = 500, WheelPower = 1500, ToolPower = 300, LightPower = 60;
 
     // Events in one turn at the most: what a stopped process has slept through is caught up in several.
@@ -56,17 +52,7 @@ internal sealed class RobotFirmware
         public Bumpers Felt;
         public int NearLimit, WatchdogPeriod;
         public long TelemetryPeriod;
-        public int StalledLeft, StalledRight;
         public long NextTick = Never, CommandEnd = Never, Watchdog = Never, Telemetry = Never, Fetch = Never;
-    }
-
-    // Wheels that turn: to a goal, or until told otherwise.
-    private struct Motion
-    {
-        public bool IsDriven, HasGoal;
-        public WheelTravel Goal, Done;
-        public int Left, Right;
-        public long Remainder, RemainderLeft, RemainderRight;
     }
 
     public RobotFirmware(IDeviceClock clock, IRobotBody body, RobotOptions options, IRobotPanel panel)
@@ -392,7 +378,7 @@ internal sealed class RobotFirmware
         StopWheels();
         if (goal == default) return Outcome.Ok;
         if (IsBlocked(goal)) return Outcome.Blocked;
-        Drive(new Motion { HasGoal = true, Goal = goal, Left = Math.Sign(goal.Left) * speed, Right = Math.Sign(goal.Right) * speed });
+        Drive(Motion.To(goal, speed));
         return Outcome.Running;
     }
 
@@ -401,7 +387,7 @@ internal sealed class RobotFirmware
         StopWheels();
         if (left == 0 && right == 0) return Outcome.Ok;
         if (IsBlocked(new WheelTravel(left, right))) return Outcome.Blocked;
-        Drive(new Motion { Left = left, Right = right });
+        Drive(Motion.At(left, right));
         return Outcome.Ok;
     }
 
@@ -424,13 +410,7 @@ internal sealed class RobotFirmware
         End(Outcome.Ok);
     }
 
-    private void Drive(in Motion motion)
-    {
-        _state.Motion = motion;
-        _state.Motion.IsDriven = true;
-        (_state.StalledLeft, _state.StalledRight) = (0, 0);
-        _state.NextTick = Time + ControlPeriod;
-    }
+    private void Drive(in Motion motion) => (_state.Motion, _state.NextTick) = (motion, Time + Motion.ControlPeriod);
 
     private void StopWheels() => (_state.Motion, _state.NextTick) = (default, Never);
 
@@ -453,57 +433,23 @@ internal sealed class RobotFirmware
 
     private void Tick()
     {
-        _state.NextTick += ControlPeriod;
-        WheelTravel wanted = Wanted();
+        _state.NextTick += Motion.ControlPeriod;
+        WheelTravel wanted = _state.Motion.NextStep();
         // A wheel that stalls is driven all the same: that is how the firmware finds out.
         var free = new WheelTravel((_stalled & RobotFaults.StallLeft) != 0 ? 0 : wanted.Left, (_stalled & RobotFaults.StallRight) != 0 ? 0 : wanted.Right);
         WheelTravel done = _body.Move(free);
         _state.Odometer += done;
-        _state.Motion.Done += done;
-        CountStall(ref _state.StalledLeft, wanted.Left, done.Left);
-        CountStall(ref _state.StalledRight, wanted.Right, done.Right);
+        _state.Motion.StepDone(wanted, done);
         // Touching something at the very end is no failure to get there.
-        if (_state.Motion.HasGoal && _state.Motion.Done == _state.Motion.Goal) FinishMotion(Outcome.Ok);
+        if (_state.Motion.IsThere) FinishMotion(Outcome.Ok);
         FeelBumpers();
         LookAhead();
-        if (IsMoving && (_state.StalledLeft >= StallPeriods || _state.StalledRight >= StallPeriods)) Stall();
-    }
-
-    // What the wheels shall turn in this period. Speeds that are no whole number of micrometres a period carry the rest over.
-    private WheelTravel Wanted()
-    {
-        ref Motion motion = ref _state.Motion;
-        if (!motion.HasGoal)
-            return new WheelTravel(Carry(motion.Left, ref motion.RemainderLeft), Carry(motion.Right, ref motion.RemainderRight));
-        long length = Math.Max(Math.Abs(motion.Goal.Left), Math.Abs(motion.Goal.Right));
-        long step = Carry(Math.Max(Math.Abs(motion.Left), Math.Abs(motion.Right)), ref motion.Remainder);
-        // Progress counts from what the wheels really did, so that an obstacle costs distance nowhere.
-        long progress = Math.Min(length, Math.Max(Math.Abs(motion.Done.Left), Math.Abs(motion.Done.Right)) + step);
-        return new WheelTravel(
-            Math.Clamp((motion.Goal.Left * progress / length) - motion.Done.Left, -step, step),
-            Math.Clamp((motion.Goal.Right * progress / length) - motion.Done.Right, -step, step));
-    }
-
-    private static long Carry(long speed, ref long remainder)
-    {
-        const long PeriodsPerSecond = 1_000_000_000 / ControlPeriod;
-        remainder += speed;
-        long whole = remainder / PeriodsPerSecond;
-        remainder %= PeriodsPerSecond;
-        return whole;
-    }
-
-    private static void CountStall(ref int periods, long wanted, long done)
-    {
-        if (done != 0) periods = 0;
-        else if (wanted != 0) periods++;
+        if (IsMoving && _state.Motion.Stalled != 0) Stall();
     }
 
     private void Stall()
     {
-        RobotFaults faults = (_state.StalledLeft >= StallPeriods ? RobotFaults.StallLeft : 0)
-            | (_state.StalledRight >= StallPeriods ? RobotFaults.StallRight : 0);
-        _panel.FaultsRose(faults);
+        _panel.FaultsRose(_state.Motion.Stalled);
         FinishMotion(Outcome.Stalled);
     }
 
