@@ -1,7 +1,7 @@
 using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Transport;
 
-namespace Emulator.VfioUser.Server;
+namespace Emulator.VfioUser.Server.Dma;
 
 /// <summary>A range of DMA addresses the client made valid.</summary>
 /// <param name="Address">First byte, as the device addresses it.</param>

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Emulator.Memory;
 
-namespace Emulator.VfioUser.Server;
+namespace Emulator.VfioUser.Server.Dma;
 
 /// <summary>
 /// Guest memory through the client's DMA ranges: straight into shared memory, or by messages for what is not shared.

@@ -2,7 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using Emulator.Memory;
 using Emulator.VfioUser.Protocol;
 
-namespace Emulator.VfioUser.Server;
+namespace Emulator.VfioUser.Server.Dma;
 
 /// <summary>
 /// Queued transfers. They start between turns, after the replies of the turn have gone: the client's CPU may hold the very lock

@@ -1,6 +1,7 @@
+using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Transport;
 
-namespace Emulator.VfioUser.Server;
+namespace Emulator.VfioUser.Server.Sessions;
 
 /// <summary>
 /// Messages on their way to a client. They leave as far as its socket takes them, and nobody waits: what is left goes when there is room.
@@ -30,6 +31,27 @@ internal sealed class SendQueue(UnixStream stream)
         Span<byte> room = _buffer.AsSpan(_end, size);
         _end += size;
         return room;
+    }
+
+    /// <summary>Adds a reply and gives room for its payload, to be filled before the next call.</summary>
+    public Span<byte> Reply(in MessageHeader header, int payloadSize)
+    {
+        Span<byte> message = Reserve(MessageHeader.HeaderSize + payloadSize);
+        header.ToReply(payloadSize).Write(message);
+        return message[MessageHeader.HeaderSize..];
+    }
+
+    /// <summary>Adds an error reply, where one is wanted.</summary>
+    public void ReplyError(in MessageHeader header, int errno)
+    {
+        if (!header.NoReply) header.ToErrorReply(errno).Write(Reserve(MessageHeader.HeaderSize));
+    }
+
+    /// <summary>Adds a reply without a payload: for 0 a success, otherwise the error.</summary>
+    public void ReplyStatus(in MessageHeader header, int errno)
+    {
+        if (errno == 0) Reply(header, 0);
+        else ReplyError(header, errno);
     }
 
     /// <summary>Takes back what was added since there were this many bytes; nothing was sent in between.</summary>

@@ -2,7 +2,7 @@ using Emulator.Interrupts;
 using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Transport;
 
-namespace Emulator.VfioUser.Server;
+namespace Emulator.VfioUser.Server.Interrupts;
 
 /// <summary>
 /// The client's side of interrupts: an eventfd a vector, masks, and for INTx the automask and resample of VFIO (linux/vfio.h,

@@ -1,7 +1,7 @@
 using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Transport;
 
-namespace Emulator.VfioUser.Server;
+namespace Emulator.VfioUser.Server.Sessions;
 
 /// <summary>A client that came while another has the device: it is told EBUSY in answer to its first message, and dropped.</summary>
 internal sealed class RefusedClient(UnixStream stream) : IDisposable
