@@ -81,8 +81,8 @@ public readonly record struct DmaMap(uint ArgSize, DmaMapFlags Flags, ulong File
 /// </summary>
 /// <param name="ArgSize">Most bytes of reply payload the client takes; 24.</param>
 /// <param name="Flags">See <see cref="DmaUnmapFlags"/>.</param>
-/// <param name="Address">First DMA address; must match a map exactly.</param>
-/// <param name="Length">Bytes; must match a map exactly.</param>
+/// <param name="Address">First DMA address. The specification has it and the length match a map exactly; QEMU takes back several at once.</param>
+/// <param name="Length">Bytes; in the reply, those that were mapped.</param>
 public readonly record struct DmaUnmap(uint ArgSize, DmaUnmapFlags Flags, ulong Address, ulong Length) : IWirePayload<DmaUnmap>
 {
     /// <summary>Bytes on the wire.</summary>

@@ -52,7 +52,8 @@ public sealed class MalformedMessageTests
 
         yield return Case("DMA_UNMAP short", Command.DmaUnmap, Cut(Wire.Unmap(0, Page)));
         yield return Case("DMA_UNMAP argsz", Command.DmaUnmap, Wire.Bytes(new DmaUnmap(23, 0, 0, Page)));
-        yield return Case("DMA_UNMAP of nothing mapped", Command.DmaUnmap, Wire.Unmap(0, Page), Errno.ENOENT);
+        yield return Case("DMA_UNMAP of no bytes", Command.DmaUnmap, Wire.Unmap(0, 0));
+        yield return Case("DMA_UNMAP past the last address", Command.DmaUnmap, Wire.Unmap(ulong.MaxValue - 0xffe, Page));
         yield return Case("DMA_UNMAP dirty bitmap", Command.DmaUnmap, Wire.Unmap(0, Page, DmaUnmapFlags.GetDirtyBitmap));
         yield return Case("DMA_UNMAP all of an address", Command.DmaUnmap, Wire.Unmap(Page, 0, DmaUnmapFlags.All));
         yield return Case("DMA_UNMAP all of a size", Command.DmaUnmap, Wire.Unmap(0, Page, DmaUnmapFlags.All));
@@ -301,15 +302,22 @@ public sealed class MalformedMessageTests
     }
 
     [Test]
-    public void DMA_UNMAP_must_name_a_range_exactly()
+    public void DMA_UNMAP_takes_whole_ranges_back_and_no_part_of_one()
     {
-        _client.Call(Command.DmaMap, Wire.Map(0x4000, 0x4000));
-        (ulong, ulong)[] inexact = [(0x4000, 0x3fff), (0x4000, 0x4001), (0x4001, 0x3fff), (0x5000, 0x1000), (0, 0x8000), (0x8000, 0x4000)];
-        foreach ((ulong address, ulong length) in inexact)
-            Assert.That(_client.Fail(Command.DmaUnmap, Wire.Unmap(address, length)), Is.EqualTo(Errno.ENOENT), $"0x{address:x}, 0x{length:x} bytes");
+        (ulong Address, ulong Length)[] ranges = [(0x4000, 0x4000), (0x8000, 0x1000), (0xa000, 0x1000)];
+        foreach ((ulong address, ulong length) in ranges) _client.Call(Command.DmaMap, Wire.Map(address, length));
+        (ulong, ulong)[] parts = [(0x4000, 0x3fff), (0x4000, 0x4001), (0x4001, 0x3fff), (0x5000, 0x1000), (0, 0x8800), (0x7000, 0x2000), (0x8fff, 0x10000)];
+        foreach ((ulong address, ulong length) in parts)
+            Assert.That(_client.Fail(Command.DmaUnmap, Wire.Unmap(address, length)), Is.EqualTo(Errno.EINVAL), $"0x{address:x}, 0x{length:x} bytes");
+        foreach ((ulong address, ulong length) in ranges)
+            Assert.That(_client.Fail(Command.DmaMap, Wire.Map(address, length)), Is.EqualTo(Errno.EEXIST), $"0x{address:x} is still there");
+
         byte[] request = Wire.Unmap(0x4000, 0x4000);
-        Assert.That(_client.Call(Command.DmaUnmap, request).Payload, Is.EqualTo(request), "the reply repeats the request");
-        Assert.That(_client.Fail(Command.DmaUnmap, request), Is.EqualTo(Errno.ENOENT));
+        Assert.That(_client.Call(Command.DmaUnmap, request).Payload, Is.EqualTo(request), "exactly one: the reply repeats the request");
+        Assert.That(_client.Call(Command.DmaUnmap, request).Payload, Is.EqualTo(Wire.Unmap(0x4000, 0)), "the reply says how much it was");
+        Assert.That(_client.Call(Command.DmaUnmap, Wire.Unmap(0, 1UL << 63)).Payload, Is.EqualTo(Wire.Unmap(0, 0x2000)), "the other two at once");
+        Assert.That(_client.Call(Command.DmaUnmap, Wire.Unmap(1UL << 63, 1UL << 63)).Payload, Is.EqualTo(Wire.Unmap(1UL << 63, 0)), "to the last address");
+        _client.Call(Command.DmaMap, Wire.Map(0, 0x10000));
     }
 
     [Test]

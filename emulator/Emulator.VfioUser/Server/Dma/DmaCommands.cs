@@ -28,12 +28,18 @@ internal sealed class DmaCommands(PciFunction function, DmaTable table, bool tru
         }
         bool all = (request.Flags & DmaUnmapFlags.All) != 0;
         if (all && (request.Address != 0 || request.Length != 0)) { output.ReplyError(header, Errno.EINVAL); return; }
-        int errno = 0;
-        if (all) table.Clear();
-        else errno = table.Remove(request.Address, request.Length);
-        if (errno != 0) { output.ReplyError(header, errno); return; }
-        function.NoteMapping(mapped: false, request.Address, request.Length);
-        request.Write(output.Reply(header, DmaUnmap.Size));
+        ulong removed = 0;
+        if (all)
+        {
+            table.Clear();
+        }
+        else if (table.Remove(request.Address, request.Length, out removed) is not 0 and int errno)
+        {
+            output.ReplyError(header, errno);
+            return;
+        }
+        if (all || removed > 0) function.NoteMapping(mapped: false, request.Address, request.Length);
+        (request with { Length = removed }).Write(output.Reply(header, DmaUnmap.Size));
     }
 
     /// <returns>0, or the errno to reply.</returns>

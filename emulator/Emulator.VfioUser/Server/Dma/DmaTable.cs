@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Emulator.VfioUser.Protocol;
 using Emulator.VfioUser.Transport;
 
@@ -52,15 +53,29 @@ internal sealed class DmaTable : IDisposable
         return 0;
     }
 
-    /// <summary>Removes the range that is exactly this one, and every reference to its memory.</summary>
-    /// <returns>0, or ENOENT.</returns>
-    public int Remove(ulong address, ulong length)
+    /// <summary>
+    /// Removes every range that lies in this one, and every reference to their memory. The protocol has a client name one range exactly;
+    /// QEMU with an IOMMU for its guest also takes back what may be there, in pieces of the whole address space, as Linux's VFIO lets it
+    /// (VFIO_IOMMU_UNMAP_DMA of type 1 version 2). A range that stayed would be memory that the guest believes safe from the device.
+    /// </summary>
+    /// <param name="removed">Bytes that were ranges; 0 when there were none.</param>
+    /// <returns>0, or EINVAL, with nothing removed, where a range lies partly in it.</returns>
+    public int Remove(ulong address, ulong length, out ulong removed)
     {
-        int at = LowerBound(address);
-        if (at >= _ranges.Count || _ranges[at].Address != address || _ranges[at].Length != length) return Errno.ENOENT;
-        _mappedBytes -= _ranges[at].Memory?.Length ?? 0;
-        _ranges[at].Memory?.Dispose();
-        _ranges.RemoveAt(at);
+        removed = 0;
+        if (length == 0 || address > ulong.MaxValue - (length - 1)) return Errno.EINVAL;
+        ulong last = address + (length - 1);
+        int at = LowerBound(address), end = at;
+        if (at > 0 && _ranges[at - 1].Last >= address) return Errno.EINVAL;
+        while (end < _ranges.Count && _ranges[end].Last <= last) end++;
+        if (end < _ranges.Count && _ranges[end].Address <= last) return Errno.EINVAL;
+        foreach (DmaRange range in CollectionsMarshal.AsSpan(_ranges)[at..end])
+        {
+            removed += range.Length;
+            _mappedBytes -= range.Memory?.Length ?? 0;
+            range.Memory?.Dispose();
+        }
+        _ranges.RemoveRange(at, end - at);
         return 0;
     }
 
