@@ -54,7 +54,7 @@ public sealed class DeviceServer : IDisposable
         ArgumentNullException.ThrowIfNull(create);
         _options = options;
         _spin = new AdaptiveSpin(options.SpinMicroseconds * 1000L);
-        _slot = new ServerSlot(options.Name, text => options.Report($"{options.Name}: {text}"));
+        _slot = new ServerSlot(options);
         try
         {
             Function = create(_slot);
@@ -366,7 +366,7 @@ public sealed class DeviceServer : IDisposable
         }
         catch (TransportException e)
         {
-            _options.Report($"{Name}: {e.Message}; until that can be done nobody else gets the device");
+            _options.Report($"{Name}: {e.Message} Until that can be done nobody else gets the device");
         }
     }
 

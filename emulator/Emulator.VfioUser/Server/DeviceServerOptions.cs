@@ -1,3 +1,5 @@
+using Emulator.VfioUser.Transport;
+
 namespace Emulator.VfioUser.Server;
 
 /// <summary>What to serve, and how.</summary>
@@ -32,4 +34,7 @@ public sealed record DeviceServerOptions
 
     /// <summary>A client that takes nothing of what is sent to it for this long is gone for all that matters.</summary>
     internal TimeSpan UnreadLimit { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Makes memory that a client can map, of a name and a size in bytes; throws <see cref="TransportException"/>.</summary>
+    internal Func<string, ulong, SharedMemory> CreateSharedMemory { get; init; } = SharedMemory.Create;
 }

@@ -14,13 +14,12 @@ namespace Emulator.VfioUser.Server;
 internal sealed class ServerSlot : PciSlot, IDisposable
 {
     private readonly SharedGuestMemory _memory;
-    private readonly Action<string> _report;
+    private readonly DeviceServerOptions _options;
     private readonly List<SharedBarMemory> _barMemories = [];
-    private readonly string _name;
 
-    public ServerSlot(string name, Action<string> report)
+    public ServerSlot(DeviceServerOptions options)
     {
-        (_name, _report) = (name, report);
+        _options = options;
         MailQueue = new MailQueue(WakeThread);
         DmaMessages = new DmaMessages(DmaTable);
         _memory = new SharedGuestMemory(DmaTable, DmaMessages);
@@ -42,7 +41,7 @@ internal sealed class ServerSlot : PciSlot, IDisposable
 
     public override BarMemory CreateBarMemory(int length)
     {
-        var memory = new SharedBarMemory(_name, length);
+        var memory = new SharedBarMemory(() => _options.CreateSharedMemory(_options.Name, (ulong)length));
         _barMemories.Add(memory);
         return memory;
     }
@@ -59,7 +58,7 @@ internal sealed class ServerSlot : PciSlot, IDisposable
         return any;
     }
 
-    public override void Report(string text) => _report(text);
+    public override void Report(string text) => _options.Report($"{_options.Name}: {text}");
 
     /// <summary>Makes the device thread look for mail. A backend may outlive its server: then there is nobody to wake.</summary>
     public void WakeThread()

@@ -9,12 +9,16 @@ public sealed class EventFd : IDisposable
     // A write waits when the counter is full and a read when it is 0, and a peer can fill or empty the counter of an eventfd it gave us. It
     // shares the flags of the open file, too: one that came non-blocking can be made blocking at any time. So calls on such a one are of the
     // kinds that never wait; where the kernel has none, we look before each call, which leaves the peer a moment to be hostile in.
-    private readonly bool _isShared;
+    private readonly bool _isShared, _readsNoWait;
+    private readonly KernelSignal? _kernelSignal;
 
     // Cleared where the kernel (before 5.12) or the C library cannot read an eventfd without waiting.
     private static bool s_hasReadNoWait = true;
 
-    private EventFd(FileDescriptor handle, bool isShared) => (Handle, _isShared) = (handle, isShared);
+    private EventFd(FileDescriptor handle) => Handle = handle;
+
+    private EventFd(FileDescriptor handle, KernelSignal? kernelSignal, bool readsNoWait)
+        => (Handle, _isShared, _kernelSignal, _readsNoWait) = (handle, true, kernelSignal, readsNoWait);
 
     /// <summary>The descriptor, to poll or to pass on; owned by this object.</summary>
     public FileDescriptor Handle { get; }
@@ -23,14 +27,20 @@ public sealed class EventFd : IDisposable
     public static EventFd Create()
     {
         int fd = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
-        return fd >= 0 ? new EventFd(new FileDescriptor(fd), isShared: false) : throw TransportException.FromLastError("create an eventfd");
+        return fd >= 0 ? new EventFd(new FileDescriptor(fd)) : throw TransportException.FromLastError("create an eventfd");
     }
 
     /// <summary>
     /// Takes ownership of a descriptor that a peer sent; null, and the descriptor closed, when it is not an eventfd. (Writing to another kind of
     /// file could wait without end, or do things the peer should not make us do.)
     /// </summary>
-    public static EventFd? TryAdopt(FileDescriptor descriptor)
+    public static EventFd? TryAdopt(FileDescriptor descriptor) => TryAdopt(descriptor, KernelSignal.OfThisProcess, readsNoWait: true);
+
+    /// <summary>As <see cref="TryAdopt(FileDescriptor)"/>, with what the kernel has of calls that never wait.</summary>
+    /// <param name="descriptor">What a peer sent.</param>
+    /// <param name="kernelSignal">Adds without waiting; null where the kernel does not.</param>
+    /// <param name="readsNoWait">Whether to try the read that never waits.</param>
+    internal static EventFd? TryAdopt(FileDescriptor descriptor, KernelSignal? kernelSignal, bool readsNoWait)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
         if (!descriptor.IsEventFd())
@@ -38,13 +48,13 @@ public sealed class EventFd : IDisposable
             descriptor.Dispose();
             return null;
         }
-        return new EventFd(descriptor, isShared: true);
+        return new EventFd(descriptor, kernelSignal, readsNoWait);
     }
 
     /// <summary>Adds 1, and never waits. A full counter stays full: its reader is going to wake anyway. False when the descriptor does not take it.</summary>
     public unsafe bool Signal()
     {
-        if (_isShared && KernelSignal.TryAdd(Handle))
+        if (_kernelSignal is { } kernelSignal && kernelSignal.TryAdd(Handle))
         {
             return true;
         }
@@ -92,7 +102,7 @@ public sealed class EventFd : IDisposable
     // As read(2), without ever waiting; 0 when there is nothing to read. Safe in the caller: the kernel writes 8 bytes to its local.
     private unsafe nint ReadShared(ulong* value)
     {
-        if (s_hasReadNoWait)
+        if (_readsNoWait && s_hasReadNoWait)
         {
             try
             {

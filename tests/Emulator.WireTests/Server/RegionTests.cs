@@ -172,26 +172,57 @@ public sealed class RegionTests
         Assert.That(next.Read32(CardFunction.Whole, 0), Is.Zero, "as after power-on");
     }
 
-    [Test]
-    public void A_client_that_keeps_its_mapping_shares_nothing_with_the_next([Values(CardFunction.Sparse, CardFunction.Whole)] int index)
+    private static void AssertSharesNothing(ServedDevice device, MappedMemory kept, VfioUserClient next, int index)
     {
-        _client.Dispose();
-        using var before = _device.ConnectClient();
-        using DeviceRegion region = before.GetRegionInfo(index);
+        using DeviceRegion region = next.GetRegionInfo(index);
         SparseArea area = region.MappableAreas[0];
-        using MappedMemory kept = region.Map(area);
-        before.Dispose();
-        using VfioUserClient next = _device.ConnectClient();
-        using DeviceRegion ofNext = next.GetRegionInfo(index);
-        using MappedMemory view = ofNext.Map(area);
+        using MappedMemory view = region.Map(area);
         kept.Span.Fill(0xee);
         Assert.That(next.Read32(index, area.Offset), Is.Zero, "what the next one reads");
         Assert.That(view.Span.IndexOfAnyExcept((byte)0), Is.EqualTo(-1), "what the next one has mapped");
         view.Span.Fill(0x11);
         Assert.That(kept.Span.IndexOfAnyExcept((byte)0xee), Is.EqualTo(-1), "what the one before has mapped");
         Assert.That(next.Read32(index, area.Offset), Is.EqualTo(0x11111111));
-        byte device = _device.Invoke(() => _device.Card.Bars[index]!.Memory!.Span[(int)area.Offset]);
-        Assert.That(device, Is.EqualTo(0x11), "what the device sees");
+        byte seen = device.Invoke(() => device.Card.Bars[index]!.Memory!.Span[(int)area.Offset]);
+        Assert.That(seen, Is.EqualTo(0x11), "what the device sees");
+    }
+
+    [Test]
+    public void A_client_that_keeps_its_mapping_shares_nothing_with_the_next([Values(CardFunction.Sparse, CardFunction.Whole)] int index)
+    {
+        _client.Dispose();
+        using var before = _device.ConnectClient();
+        using DeviceRegion region = before.GetRegionInfo(index);
+        using MappedMemory kept = region.Map(region.MappableAreas[0]);
+        before.Dispose();
+        using VfioUserClient next = _device.ConnectClient();
+        AssertSharesNothing(_device, kept, next, index);
+    }
+
+    [Test]
+    public void Nobody_gets_the_device_until_memory_that_a_client_may_still_have_mapped_is_replaced(
+        [Values(CardFunction.Sparse, CardFunction.Whole)] int index)
+    {
+        ulong refusedSize = 0;
+        SharedMemory Create(string name, ulong size) => size != Volatile.Read(ref refusedSize)
+            ? SharedMemory.Create(name, size)
+            : throw new TransportException("create the shared memory", Errno.ENFILE);
+        using var device = new ServedDevice(adapt: options => options with { CreateSharedMemory = Create });
+        using VfioUserClient before = device.ConnectClient();
+        using DeviceRegion region = before.GetRegionInfo(index);
+        // The other one can be replaced.
+        before.GetRegionInfo(CardFunction.Sparse + CardFunction.Whole - index).Dispose();
+        using MappedMemory kept = region.Map(region.MappableAreas[0]);
+        Volatile.Write(ref refusedSize, region.Length);
+        before.Dispose();
+        device.WaitForNoClient();
+        Assert.That(device.Reports, Has.Some.Contains("(ENFILE). Until that can be done nobody else gets the device"));
+        using (WireClient refused = device.Connect(negotiate: false)) refused.ExpectClosed();
+        Assert.That(device.Server.HasClient, Is.False);
+
+        Volatile.Write(ref refusedSize, 0UL);
+        using VfioUserClient next = device.ConnectClient();
+        AssertSharesNothing(device, kept, next, index);
     }
 
     [Test]

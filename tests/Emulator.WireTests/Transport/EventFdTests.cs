@@ -30,14 +30,33 @@ public sealed class EventFdTests
         Assert.That(one.Wait(TimeSpan.Zero), Is.False);
     }
 
+    // On a thread that may wait for ever: the test does not.
+    private static void AssertNobodyWaits(Action action)
+        => Assert.That(Task.Factory.StartNew(action, TaskCreationOptions.LongRunning).Wait(Generous), Is.True, "nobody waits");
+
+    // As a server takes one over, or as it does where the kernel has none of the calls that never wait.
+    private static EventFd Adopt(FileDescriptor descriptor, bool kernelNeverWaits)
+        => (kernelNeverWaits ? EventFd.TryAdopt(descriptor) : EventFd.TryAdopt(descriptor, kernelSignal: null, readsNoWait: false))!;
+
     [Test]
-    public void An_adopted_eventfd_is_the_same_counter()
+    public void An_adopted_eventfd_is_the_same_counter([Values] bool kernelNeverWaits)
     {
         using EventFd one = EventFd.Create();
-        using EventFd other = EventFd.TryAdopt(one.Handle.Duplicate())!;
-        other.Signal();
-        Assert.That(one.TryDrain(), Is.True);
+        using EventFd other = Adopt(one.Handle.Duplicate(), kernelNeverWaits);
+        Assert.That(other.Signal(), Is.True);
+        Assert.That(other.Signal(), Is.True);
+        Assert.That(one.TryDrain(out ulong count), Is.True);
+        Assert.That(count, Is.EqualTo(2));
+        one.Signal();
+        Assert.That(other.TryDrain(out count), Is.True);
+        Assert.That(count, Is.EqualTo(1));
+        Assert.That(one.TryDrain(), Is.False);
     }
+
+    [Test]
+    public void A_kernel_that_cannot_signal_is_noticed_when_asked()
+        // More ends than any kernel keeps.
+        => Assert.That(KernelSignal.TryCreate(int.MaxValue), Is.Null);
 
     [Test]
     public void A_full_counter_is_left_full_and_nobody_waits()
@@ -50,17 +69,20 @@ public sealed class EventFdTests
     }
 
     [Test]
-    public void A_blocking_eventfd_of_a_peer_makes_nobody_wait_either()
+    public void A_blocking_eventfd_of_a_peer_makes_nobody_wait_either([Values] bool kernelNeverWaits)
     {
-        using EventFd one = EventFd.TryAdopt(new FileDescriptor(Descriptors.BlockingEventFd()))!;
-        Assert.That(one.TryDrain(), Is.False, "empty");
-        Assert.That(one.Signal(), Is.True);
-        Assert.That(one.TryDrain(out ulong count), Is.True);
-        Assert.That(count, Is.EqualTo(1));
-        Assert.That(Descriptors.Add(one.Handle.Number, Full), Is.True);
-        Assert.That(one.Signal(), Is.True, "full");
-        Assert.That(one.TryDrain(out count), Is.True);
-        Assert.That(count, Is.GreaterThanOrEqualTo(Full));
+        using EventFd one = Adopt(new FileDescriptor(Descriptors.BlockingEventFd()), kernelNeverWaits);
+        AssertNobodyWaits(() =>
+        {
+            Assert.That(one.TryDrain(), Is.False, "empty");
+            Assert.That(one.Signal(), Is.True);
+            Assert.That(one.TryDrain(out ulong count), Is.True);
+            Assert.That(count, Is.EqualTo(1));
+            Assert.That(Descriptors.Add(one.Handle.Number, Full), Is.True);
+            Assert.That(one.Signal(), Is.True, "full");
+            Assert.That(one.TryDrain(out count), Is.True);
+            Assert.That(count, Is.GreaterThanOrEqualTo(Full));
+        });
     }
 
     [Test]
@@ -151,9 +173,9 @@ public sealed class EventFdTests
     }
 
     [Test]
-    public void Signalling_and_draining_allocate_nothing([Values] bool shared)
+    public void Signalling_and_draining_allocate_nothing([Values] bool shared, [Values] bool kernelNeverWaits)
     {
-        using EventFd one = shared ? EventFd.TryAdopt(new FileDescriptor(Descriptors.BlockingEventFd()))! : EventFd.Create();
+        using EventFd one = shared ? Adopt(new FileDescriptor(Descriptors.BlockingEventFd()), kernelNeverWaits) : EventFd.Create();
         Assert.That(Allocations.BytesOf(() =>
         {
             for (int i = 0; i < 2000; i++)

@@ -6,15 +6,14 @@ namespace Emulator.VfioUser.Server.Regions;
 /// <summary>RAM of a BAR that a client can map: the same bytes on both sides, until they are replaced.</summary>
 internal sealed class SharedBarMemory : BarMemory, IDisposable
 {
-    private readonly string _name;
-    private readonly ulong _length;
+    private readonly Func<SharedMemory> _createMemory;
     private SharedMemory _memory;
     private MappedMemory _mapping;
     private bool _isGivenAway;
 
-    public SharedBarMemory(string name, int length)
+    public SharedBarMemory(Func<SharedMemory> createMemory)
     {
-        (_name, _length) = (name, (ulong)length);
+        _createMemory = createMemory;
         (_memory, _mapping) = Create();
     }
 
@@ -45,7 +44,7 @@ internal sealed class SharedBarMemory : BarMemory, IDisposable
 
     private (SharedMemory Memory, MappedMemory Mapping) Create()
     {
-        SharedMemory memory = SharedMemory.Create(_name, _length);
+        SharedMemory memory = _createMemory();
         try
         {
             return (memory, memory.Map());
