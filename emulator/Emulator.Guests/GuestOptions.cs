@@ -25,6 +25,9 @@ public sealed record GuestOptions
     /// <summary>As <see cref="QemuCommandLine.Machine"/>.</summary>
     public string Machine { get; init; } = "q35";
 
+    /// <summary>As <see cref="QemuCommandLine.Iommu"/>; the guest's kernel is told to use it.</summary>
+    public bool Iommu { get; init; }
+
     public Accelerator Accelerator { get; init; } = Accelerator.Auto;
 
     public int MemoryMegabytes { get; init; } = 512;

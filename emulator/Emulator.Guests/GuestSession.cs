@@ -59,6 +59,7 @@ public sealed class GuestSession : IAsyncDisposable
             {
                 Executable = installation.Executable,
                 Machine = options.Machine,
+                Iommu = options.Iommu,
                 Accelerator = accelerator,
                 MemoryMegabytes = options.MemoryMegabytes,
                 Processors = options.Processors,
@@ -228,6 +229,11 @@ public sealed class GuestSession : IAsyncDisposable
         if (options.Interactive)
         {
             words.Add("emulator.shell=1");
+        }
+
+        if (options.Iommu)
+        {
+            words.Add("intel_iommu=on");
         }
 
         words.AddRange(options.KernelArguments);

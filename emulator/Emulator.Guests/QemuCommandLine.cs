@@ -56,6 +56,9 @@ public sealed record QemuCommandLine
     /// <summary>"q35" (PCI Express) or "pc" (i440FX, conventional PCI), with machine properties after commas if need be.</summary>
     public string Machine { get; init; } = "q35";
 
+    /// <summary>An IOMMU (Intel VT-d) that the guest puts between devices and its memory; on "q35" alone.</summary>
+    public bool Iommu { get; init; }
+
     /// <summary><see cref="Accelerator.Auto"/> is written as "kvm, else tcg", QEMU's own choice without a trial.</summary>
     public Accelerator Accelerator { get; init; } = Accelerator.Tcg;
 
@@ -158,6 +161,12 @@ public sealed record QemuCommandLine
         {
             yield return ["-chardev", "socket,id=qmp,path=" + Escape(Checked(QmpSocket))];
             yield return ["-qmp", "chardev:qmp"];
+        }
+
+        if (Iommu)
+        {
+            // Before the devices behind it. In caching mode the guest tells it of new mappings, which QEMU hands on to vfio-user servers.
+            yield return ["-device", "intel-iommu,caching-mode=on"];
         }
 
         foreach (VfioUserDevice device in Devices)

@@ -17,6 +17,7 @@ internal static class LabGuestSetup
         return new GuestOptions
         {
             Machine = guest.Machine == LabMachine.Pc ? "pc" : "q35",
+            Iommu = guest.Iommu,
             MemoryMegabytes = (int)(guest.Memory.Value >> 20),
             Accelerator = guest.Accelerator switch
             {

@@ -37,6 +37,7 @@ internal static class QemuCommand
             {
                 Executable = qemu?.Executable ?? "qemu-system-x86_64",
                 Machine = options.Machine,
+                Iommu = options.Iommu,
                 Accelerator = accelerator,
                 MemoryMegabytes = options.MemoryMegabytes,
                 Kernel = image?.Kernel ?? "vmlinuz",

@@ -85,6 +85,9 @@ internal sealed record LabGuest
     [Description("QEMU's machine type. Default: q35.")]
     public LabMachine Machine { get; set; }
 
+    [Description("An IOMMU between the devices and the guest's memory, on q35. vfio-pci in the guest needs one. Default: false.")]
+    public bool Iommu { get; set; }
+
     [Description("How the guest's instructions run. Default: auto.")]
     public LabAccelerator Accelerator { get; set; }
 

@@ -123,6 +123,7 @@ internal sealed class LabSource
         const ulong Mebibyte = 1 << 20;
         if (guest.Memory.Value < 64 * Mebibyte || guest.Memory.Value % Mebibyte != 0 || guest.Memory.Value > 1024 * 1024 * Mebibyte)
             throw ErrorAt("guest.memory", "choose whole mebibytes, at least \"64M\"");
+        if (guest.Iommu && guest.Machine != LabMachine.Q35) throw ErrorAt("guest.iommu", "QEMU has an IOMMU for the machine \"q35\" alone");
         if (guest.Demo?.TimeoutSeconds < 1) throw ErrorAt("guest.demo.timeoutSeconds", "choose at least 1 second");
         if (guest.Demo?.Print is { } print && !devices.Contains(print.Device))
             throw ErrorAt("guest.demo.print.device", $"there is no device \"{print.Device}\"; {Spelling.Suggest(print.Device, devices)}");

@@ -6,7 +6,7 @@
 #   build-image.sh --refresh   take the newest kernel of the machine's Debian release instead of the one downloaded before
 #
 # Kernel and busybox are Debian's own packages, unpacked, never installed, from the machine's own Debian mirror.
-# Inputs beside this script: init, modules.txt, tools/*.c. Needs a C compiler that can link statically.
+# Inputs beside this script: init, modules.txt, tools/*.[ch]. Needs a C compiler that can link statically.
 # The folder's path is all that goes to standard output; progress and errors go to standard error.
 # Environment: EMULATOR_CACHE (default: .cache in the repository), CC.
 set -euo pipefail
@@ -20,7 +20,7 @@ packages=$images/packages
 remedy="pass a kernel and an initramfs of your own"
 
 # Whatever decides what the image contains, but for the downloaded packages, which the folder's name carries.
-fingerprint() { cat "$here"/{build-image.sh,init,modules.txt} "$here"/tools/*.c | sha256sum | cut -c 1-12; }
+fingerprint() { cat "$here"/{build-image.sh,init,modules.txt} "$here"/tools/*.[ch] | sha256sum | cut -c 1-12; }
 
 find_image() {
     local found version

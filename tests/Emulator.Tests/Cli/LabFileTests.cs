@@ -47,6 +47,8 @@ public sealed class LabFileTests
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "memory": "lots" } }""",
         """1:74: guest.memory: expected a number such as 4096, "0x1000" or "4K", not "lots" """)]
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "memory": "1K" } }""", """1:74: guest.memory: choose whole mebibytes, at least "64M" """)]
+    [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "machine": "pc", "iommu": true } }""",
+        """1:90: guest.iommu: QEMU has an IOMMU for the machine "q35" alone""")]
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "demo": { "print": { "document": "x", "to": "y", "device": "b" } } } }""",
         """1:123: guest.demo.print.device: there is no device "b"; known: a""")]
     [TestCase("{ \"devices\": [\n  { \"name\": \"a\", \"model\": \"scratch\" },\n  { \"name\": \"a\", \"model\": \"scratch\" } ] }", "3:13: devices[1].name: there are two devices \"a\"; rename one")]

@@ -37,6 +37,16 @@ public sealed class QemuCommandLineTests
     }
 
     [Test]
+    public void An_IOMMU_comes_before_the_devices_behind_it()
+    {
+        IReadOnlyList<string> arguments = (Full with { Iommu = true }).ToArguments();
+        IEnumerable<string> devices = arguments.Zip(arguments.Skip(1)).Where(pair => pair.First == "-device").Select(pair => pair.Second);
+        Assert.That(devices.First(), Is.EqualTo("intel-iommu,caching-mode=on"));
+        Assert.That(GuestSession.KernelCommandLine(new GuestOptions { Iommu = true }), Does.Contain(" intel_iommu=on"));
+        Assert.That(GuestSession.KernelCommandLine(new GuestOptions()), Does.Not.Contain("iommu"));
+    }
+
+    [Test]
     public void The_guests_memory_is_shared_so_that_devices_can_reach_it()
     {
         Assert.That(Full.ToArguments(), Does.Contain("memory-backend-memfd,id=ram,size=512M,share=on").And.Contain("q35,memory-backend=ram"));

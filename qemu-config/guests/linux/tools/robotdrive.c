@@ -1,29 +1,21 @@
 // Drives the toy robots from user space, without a driver of their own: registers through the BARs that sysfs maps, programs of moves
-// that the robots fetch from this program's memory by DMA, interrupts through uio_pci_generic.
+// that the robots fetch from this program's memory by DMA, and interrupts: messages, a line, or none (userpci.h).
 //
-//   robotdrive [--poll]
+//   robotdrive [--poll|--line]
 //
 // Every Proseware robot (1234:5057) draws a house in one stroke, and the sun; every Contoso robot (1234:434f) fetches the three objects of
 // its arena with its gripper and puts them down as a pyramid. All of them drive at once.
-// Interrupts are the line (INTA): uio_pci_generic masks it in the COMMAND register and wakes us; we unmask it there. Where that driver is not
-// loaded, or with --poll, the program looks into its own memory for completions instead; the first line about a robot says which.
-// Needs root, and no IOMMU: a robot is given the physical address of a locked page (/proc/self/pagemap).
+// The first line about a robot says how it interrupts: by messages where the guest has an IOMMU and vfio-pci, else by the line where it has
+// uio_pci_generic, else not at all. --line and --poll leave out the better ways.
 // Exit code: 0 every robot did it, 1 one did not or something failed, 2 there is no robot.
 // Registers and layouts: devicemodels/DeviceModels.Robot/Proseware/proseware.md and Contoso/contoso.md.
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { MaxRobots = 8, MaxMoves = 31, PageSize = 4096, PatienceSeconds = 120, PollMilliseconds = 10, AnswerMilliseconds = 2000 };
+#include "userpci.h"
+
+enum { MaxRobots = 8, MaxMoves = 31, PatienceSeconds = 120, PollMilliseconds = 10, AnswerMilliseconds = 2000 };
 // Where things are in a robot's page.
 enum { Program = 0, Completions = 0x400, Telemetry = 0x800, QueueEntries = 8 };
 
@@ -43,30 +35,20 @@ struct model {
 
 struct robot {
     const struct model *model;
-    char address[32];
-    volatile uint8_t *registers;
-    volatile uint8_t *memory;
-    uint64_t bus;          // the page's address as the robot sees it
-    int uio;               // -1 when polled
-    unsigned interrupts, done, refused;
+    struct userpci pci;
+    unsigned interrupts[MaxMessages], done, refused;
     unsigned phase, head;  // Proseware's completion queue
 };
 
 static void say(const struct robot *r, const char *format, ...)
 {
     va_list values;
-    printf("%s %s: ", r->model->name, r->address);
+    printf("%s %s: ", r->model->name, r->pci.address);
     va_start(values, format);
     vprintf(format, values);
     va_end(values);
     putchar('\n');
     fflush(stdout);
-}
-
-static void die(const char *what, const char *remedy)
-{
-    fprintf(stderr, "robotdrive: %s: %s%s\n", what, strerror(errno), remedy);
-    exit(1);
 }
 
 static int64_t milliseconds(void)
@@ -78,14 +60,16 @@ static int64_t milliseconds(void)
 
 static void pause_for(int ms) { poll(NULL, 0, ms); }
 
-static uint16_t get16(const struct robot *r, unsigned at) { return *(volatile uint16_t *)(r->registers + at); }
-static uint32_t get32(const struct robot *r, unsigned at) { return *(volatile uint32_t *)(r->registers + at); }
-static void put16(struct robot *r, unsigned at, uint16_t value) { *(volatile uint16_t *)(r->registers + at) = value; }
-static void put32(struct robot *r, unsigned at, uint32_t value) { *(volatile uint32_t *)(r->registers + at) = value; }
+static uint16_t get16(const struct robot *r, unsigned at) { return (uint16_t)get(&r->pci, at, 2); }
+static uint32_t get32(const struct robot *r, unsigned at) { return get(&r->pci, at, 4); }
+static void put16(const struct robot *r, unsigned at, uint16_t value) { put(&r->pci, at, value, 2); }
+static void put32(const struct robot *r, unsigned at, uint32_t value) { put(&r->pci, at, value, 4); }
 
-// Memory that a robot writes. What hands an entry over is read first and written last.
-static uint32_t load(const struct robot *r, unsigned at) { return __atomic_load_n((volatile uint32_t *)(r->memory + at), __ATOMIC_ACQUIRE); }
-static void store(struct robot *r, unsigned at, uint32_t value) { __atomic_store_n((volatile uint32_t *)(r->memory + at), value, __ATOMIC_RELEASE); }
+static const char *how(const struct robot *r)
+{
+    static const char *const names[] = { "polled", "interrupts (INTA, uio_pci_generic)", "interrupts (4 MSI-X messages, vfio-pci)" };
+    return names[r->pci.way];
+}
 
 // ---- Proseware: a ring of descriptors and a completion queue, in millimetres and tenths of a degree ----
 
@@ -115,29 +99,29 @@ static void proseware_start(struct robot *r)
     put32(r, P_CONTROL, 1 << 8);
     get32(r, P_CONTROL);
     uint32_t version = get32(r, P_VERSION);
-    say(r, "firmware %u.%u.%u, %s", version >> 24, version >> 16 & 255, version & 0xffff, r->uio < 0 ? "polled" : "interrupts (INTA, uio_pci_generic)");
+    say(r, "firmware %u.%u.%u, %s", version >> 24, version >> 16 & 255, version & 0xffff, how(r));
     put32(r, P_FAULTS, ~0u);
     put32(r, P_SENSEVT, ~0u);
     put32(r, P_INTSTS, ~0u);
-    put32(r, P_INTEN, r->uio < 0 ? 0 : 0xf);
+    put32(r, P_INTEN, r->pci.way == Polled ? 0 : 0xf);
     put32(r, P_CONTROL, 3);
-    put32(r, P_RING_BASE, (uint32_t)(r->bus + Program));
-    put32(r, P_RING_BASE + 4, (uint32_t)(r->bus >> 32));
+    put32(r, P_RING_BASE, (uint32_t)(r->pci.bus + Program));
+    put32(r, P_RING_BASE + 4, (uint32_t)(r->pci.bus >> 32));
     put32(r, P_RING_SIZE, MaxMoves + 1);
-    put32(r, P_CQ_BASE, (uint32_t)(r->bus + Completions));
-    put32(r, P_CQ_BASE + 4, (uint32_t)(r->bus >> 32));
+    put32(r, P_CQ_BASE, (uint32_t)(r->pci.bus + Completions));
+    put32(r, P_CQ_BASE + 4, (uint32_t)(r->pci.bus >> 32));
     put32(r, P_CQ_SIZE, QueueEntries);
-    put32(r, P_TELE_BASE, (uint32_t)(r->bus + Telemetry));
-    put32(r, P_TELE_BASE + 4, (uint32_t)(r->bus >> 32));
+    put32(r, P_TELE_BASE, (uint32_t)(r->pci.bus + Telemetry));
+    put32(r, P_TELE_BASE + 4, (uint32_t)(r->pci.bus >> 32));
     put32(r, P_TELE_PERIOD, 50);
     put32(r, P_RING_CTRL, 1);
     for (unsigned i = 0; i < r->model->count; i++) {
         const struct move *m = &r->model->moves[i];
         unsigned at = Program + i * 16;
-        store(r, at + 4, (uint32_t)m->first);
-        store(r, at + 8, (uint32_t)m->second);
-        store(r, at + 12, 0);
-        store(r, at, m->opcode | 1u << 8 | (i + 1) << 16);
+        store(&r->pci, at + 4, (uint32_t)m->first);
+        store(&r->pci, at + 8, (uint32_t)m->second);
+        store(&r->pci, at + 12, 0);
+        store(&r->pci, at, m->opcode | 1u << 8 | (i + 1) << 16);
     }
     r->phase = 1;
     put32(r, P_RING_TAIL, r->model->count);
@@ -149,19 +133,21 @@ static void proseware_acknowledge(struct robot *r)
 {
     put32(r, P_INTSTS, 0xf);
     uint32_t faults = get32(r, P_FAULTS);
-    if (faults) say(r, "FAULTS 0x%x, RING_STATUS 0x%x", faults, get32(r, P_RING_STATUS));
+    if (!faults) return;
+    r->refused++;
+    say(r, "FAULTS 0x%x, RING_STATUS 0x%x", faults, get32(r, P_RING_STATUS));
 }
 
 static void proseware_collect(struct robot *r)
 {
     for (;;) {
         unsigned at = Completions + r->head * 16;
-        uint32_t last = load(r, at + 12);
+        uint32_t last = load(&r->pci, at + 12);
         if (last >> 31 != r->phase) break;
         unsigned tag = last & 0xffff, result = last >> 16 & 255;
         const char *name = tag >= 1 && tag <= r->model->count ? r->model->moves[tag - 1].name : "?";
         if (result != 1 || tag != r->done + 1) {
-            unsigned heading = load(r, at + 8) & 0xffff;
+            unsigned heading = load(&r->pci, at + 8) & 0xffff;
             r->refused++;
             say(r, "command %u (%s) FAILED with result %u at heading %u.%u", tag, name, result, heading / 10, heading % 10);
         }
@@ -200,12 +186,12 @@ static int proseware_check(struct robot *r)
     int64_t until = milliseconds() + AnswerMilliseconds;
     int told = 0;
     do {
-        uint32_t number = load(r, Telemetry);
-        int l = (int)load(r, Telemetry + 8), rr = (int)load(r, Telemetry + 12);
-        told = number % 2 == 0 && l == odometers[0] && rr == odometers[1] && load(r, Telemetry) == number;
+        uint32_t number = load(&r->pci, Telemetry);
+        int l = (int)load(&r->pci, Telemetry + 8), rr = (int)load(&r->pci, Telemetry + 12);
+        told = number % 2 == 0 && l == odometers[0] && rr == odometers[1] && load(&r->pci, Telemetry) == number;
         if (!told) pause_for(PollMilliseconds);
     } while (!told && milliseconds() < until);
-    say(r, "telemetry block %u %s", load(r, Telemetry) / 2, told ? "says the same" : "DIFFERS");
+    say(r, "telemetry block %u %s", load(&r->pci, Telemetry) / 2, told ? "says the same" : "DIFFERS");
     // Clearing RUN counts as an error and interrupts: nobody waits for that.
     put32(r, P_INTEN, 0);
     put32(r, P_TELE_PERIOD, 0);
@@ -241,44 +227,46 @@ static void contoso_start(struct robot *r)
     put16(r, C_MODE, 0x8000);
     get16(r, C_MODE);
     uint16_t version = get16(r, C_FWREV);
-    say(r, "firmware %x.%02x, %s", version >> 8, version & 255, r->uio < 0 ? "polled" : "interrupts (INTA, uio_pci_generic)");
+    say(r, "firmware %x.%02x, %s", version >> 8, version & 255, how(r));
     get16(r, C_ERROR);
     put16(r, C_INDEX, C_EVENTS);
     get16(r, C_WINDOW);
     get16(r, C_CAUSE);
-    put16(r, C_MASK, r->uio < 0 ? 0 : 0xf);
+    put16(r, C_MASK, r->pci.way == Polled ? 0 : 0xf);
     put16(r, C_MODE, 3);
     put16(r, C_INDEX, C_TELE | AutoIncrement);
-    put16(r, C_WINDOW, (uint16_t)(r->bus + Telemetry));
-    put16(r, C_WINDOW, (uint16_t)((r->bus + Telemetry) >> 16));
+    put16(r, C_WINDOW, (uint16_t)(r->pci.bus + Telemetry));
+    put16(r, C_WINDOW, (uint16_t)((r->pci.bus + Telemetry) >> 16));
     put16(r, C_WINDOW, 5);
     for (unsigned i = 0; i < r->model->count; i++) {
         const struct move *m = &r->model->moves[i];
         unsigned at = Program + i * 32;
-        store(r, at + 4, i + 1 < r->model->count ? (uint32_t)r->bus + at + 32 : 0);
-        store(r, at + 8, (uint16_t)m->first | (uint32_t)m->second << 16);
-        store(r, at + 0x1c, i + 1);
-        store(r, at, m->opcode | 1u << 29 | 1u << 31);
+        store(&r->pci, at + 4, i + 1 < r->model->count ? (uint32_t)r->pci.bus + at + 32 : 0);
+        store(&r->pci, at + 8, (uint16_t)m->first | (uint32_t)m->second << 16);
+        store(&r->pci, at + 0x1c, i + 1);
+        store(&r->pci, at, m->opcode | 1u << 29 | 1u << 31);
     }
-    put16(r, C_LISTLO, (uint16_t)r->bus);
-    put16(r, C_LISTHI, (uint16_t)(r->bus >> 16));
+    put16(r, C_LISTLO, (uint16_t)r->pci.bus);
+    put16(r, C_LISTHI, (uint16_t)(r->pci.bus >> 16));
     put16(r, C_DOORBELL, 1);
 }
 
 static void contoso_acknowledge(struct robot *r)
 {
     uint16_t cause = get16(r, C_CAUSE); // cleared, and the line is down
-    if (cause & 1) say(r, "ERROR 0x%x, LISTST 0x%x", get16(r, C_ERROR), get16(r, C_LISTST));
+    if (!(cause & 1)) return;
+    r->refused++;
+    say(r, "ERROR 0x%x, LISTST 0x%x", get16(r, C_ERROR), get16(r, C_LISTST));
 }
 
 static void contoso_collect(struct robot *r)
 {
-    for (uint32_t control; r->done < r->model->count && !((control = load(r, Program + r->done * 32)) >> 31); r->done++) {
+    for (uint32_t control; r->done < r->model->count && !((control = load(&r->pci, Program + r->done * 32)) >> 31); r->done++) {
         unsigned at = Program + r->done * 32, result = control >> 8 & 255;
-        if (result == 1 && load(r, at + 0x1c) == r->done + 1) continue;
+        if (result == 1 && load(&r->pci, at + 0x1c) == r->done + 1) continue;
         r->refused++;
         say(r, "command %u (%s) FAILED with result 0x%x, encoders %d and %d", r->done + 1, r->model->moves[r->done].name, result,
-            (int)load(r, at + 0x10), (int)load(r, at + 0x14));
+            (int)load(&r->pci, at + 0x10), (int)load(&r->pci, at + 0x14));
     }
 }
 
@@ -305,12 +293,12 @@ static int contoso_check(struct robot *r)
     int64_t until = milliseconds() + AnswerMilliseconds;
     int told = 0;
     do {
-        uint32_t number = load(r, Telemetry + 0x3c);
+        uint32_t number = load(&r->pci, Telemetry + 0x3c);
         unsigned slot = Telemetry + (number & 1) * 0x20;
-        told = (int)load(r, slot) == left && (int)load(r, slot + 4) == right && load(r, Telemetry + 0x3c) == number;
+        told = (int)load(&r->pci, slot) == left && (int)load(&r->pci, slot + 4) == right && load(&r->pci, Telemetry + 0x3c) == number;
         if (!told) pause_for(PollMilliseconds);
     } while (!told && milliseconds() < until);
-    say(r, "telemetry record %u %s", load(r, Telemetry + 0x3c), told ? "says the same" : "DIFFERS");
+    say(r, "telemetry record %u %s", load(&r->pci, Telemetry + 0x3c), told ? "says the same" : "DIFFERS");
     put16(r, C_INDEX, C_TELEPER);
     put16(r, C_WINDOW, 0);
     put16(r, C_MASK, 0);
@@ -322,87 +310,7 @@ static const struct model models[] = {
     { "Contoso", 0x434f, pyramid, sizeof pyramid / sizeof *pyramid, contoso_start, contoso_acknowledge, contoso_collect, contoso_check },
 };
 
-// ---- Linux ----
-
-static int write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY);
-    if (fd < 0) return -1;
-    ssize_t n = write(fd, text, strlen(text));
-    int problem = errno;
-    close(fd);
-    errno = problem;
-    return n < 0 ? -1 : 0;
-}
-
-static void map_registers(struct robot *r)
-{
-    char path[300];
-    unsigned long long start;
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource", r->address);
-    FILE *resources = fopen(path, "r");
-    if (resources == NULL || fscanf(resources, "%llx", &start) != 1) die(path, "");
-    fclose(resources);
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/resource0", r->address);
-    int fd = open(path, O_RDWR | O_SYNC);
-    if (fd < 0) die(path, "; run this as root");
-    volatile uint8_t *page = mmap(NULL, PageSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED) die(path, "");
-    close(fd);
-    r->registers = page + start % PageSize; // a small BAR may begin anywhere in a page, and whole pages are mapped
-}
-
-static void lock_memory(struct robot *r)
-{
-    void *page = mmap(NULL, PageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
-    if (page == MAP_FAILED || mlock(page, PageSize) < 0) die("a locked page", "");
-    memset(page, 0, PageSize);
-    r->memory = page;
-    uint64_t entry = 0;
-    int fd = open("/proc/self/pagemap", O_RDONLY);
-    if (fd < 0 || pread(fd, &entry, sizeof entry, (off_t)((uintptr_t)page / PageSize * sizeof entry)) != sizeof entry) die("/proc/self/pagemap", "");
-    close(fd);
-    r->bus = (entry & ((1ULL << 55) - 1)) * PageSize;
-    if (!(entry >> 63) || r->bus == 0) { errno = EPERM; die("/proc/self/pagemap", "; run this as root"); }
-    if (r->bus >> 32) { errno = ERANGE; die("a locked page", "; Contoso reaches 4 GiB: give the guest less memory"); }
-}
-
-static void enable(struct robot *r)
-{
-    char path[300];
-    uint16_t command;
-    if (r->uio < 0) {
-        snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/enable", r->address);
-        if (write_file(path, "1") < 0) die(path, "; run this as root");
-    }
-    // Memory space and bus mastering, which uio_pci_generic leaves to us.
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/config", r->address);
-    int fd = open(path, O_RDWR);
-    if (fd < 0 || pread(fd, &command, 2, 4) != 2) die(path, "");
-    command |= 6;
-    if (pwrite(fd, &command, 2, 4) != 2) die(path, "");
-    close(fd);
-}
-
-// Opens the robot's /dev/uioN, or returns -1 where uio_pci_generic does not have it.
-static int open_uio(struct robot *r)
-{
-    char text[300];
-    snprintf(text, sizeof text, "1234 %04x", r->model->device);
-    // Fails when it was told before: then the robot is bound already.
-    write_file("/sys/bus/pci/drivers/uio_pci_generic/new_id", text);
-    snprintf(text, sizeof text, "/sys/bus/pci/devices/%s/uio", r->address);
-    DIR *folder = opendir(text);
-    if (folder == NULL) return -1;
-    int fd = -1;
-    for (struct dirent *e; fd < 0 && (e = readdir(folder)) != NULL;) {
-        if (strncmp(e->d_name, "uio", 3) != 0) continue;
-        snprintf(text, sizeof text, "/dev/%s", e->d_name);
-        fd = open(text, O_RDWR | O_CLOEXEC);
-    }
-    closedir(folder);
-    return fd;
-}
+// ---- Finding and driving them ----
 
 static unsigned read_id(const char *address, const char *name)
 {
@@ -426,8 +334,8 @@ static unsigned find_robots(struct robot *robots)
         const char *address = names[i]->d_name;
         for (size_t m = 0; m < sizeof models / sizeof *models && count < MaxRobots; m++) {
             if (read_id(address, "vendor") != 0x1234 || read_id(address, "device") != models[m].device) continue;
-            robots[count] = (struct robot){ .model = &models[m], .uio = -1 };
-            snprintf(robots[count++].address, sizeof robots->address, "%.30s", address);
+            robots[count] = (struct robot){ .model = &models[m] };
+            snprintf(robots[count++].pci.address, sizeof robots->pci.address, "%.30s", address);
         }
         free(names[i]);
     }
@@ -435,35 +343,60 @@ static unsigned find_robots(struct robot *robots)
     return count;
 }
 
-// Clears Interrupt Disable, which uio_pci_generic set when the line rose (Linux's uio-howto, "uio_pci_generic").
-static void unmask(const struct robot *r)
+static void take_interrupt(struct robot *r, unsigned i)
 {
-    char path[300];
-    uint8_t high;
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/config", r->address);
-    int fd = open(path, O_RDWR);
-    if (fd < 0 || pread(fd, &high, 1, 5) != 1) die(path, "");
-    high &= (uint8_t)~4;
-    if (pwrite(fd, &high, 1, 5) != 1) die(path, "");
-    close(fd);
-}
-
-static void take_interrupt(struct robot *r)
-{
-    uint32_t count;
-    if (read(r->uio, &count, sizeof count) != sizeof count) die("reading from uio", "");
-    r->interrupts++;
+    r->interrupts[i] += take_signal(&r->pci, i);
     r->model->acknowledge(r);
     r->model->collect(r);
-    unmask(r);
+    end_signal(&r->pci);
+}
+
+// Until all robots are done, one has failed, or patience is at its end.
+static void drive(struct robot *robots, unsigned count)
+{
+    int64_t until = milliseconds() + PatienceSeconds * 1000;
+    for (unsigned busy = count; busy > 0 && milliseconds() < until;) {
+        struct pollfd waits[MaxRobots * MaxMessages];
+        unsigned signals = 0;
+        int polled = 0;
+        for (struct robot *r = robots; r < robots + count; r++) {
+            for (unsigned i = 0; i < r->pci.signals; i++) waits[signals++] = (struct pollfd){ .fd = r->pci.signal[i], .events = POLLIN };
+            polled |= r->pci.way == Polled;
+        }
+        if (poll(waits, signals, polled ? PollMilliseconds : 1000) < 0) die("poll", "");
+        busy = signals = 0;
+        for (struct robot *r = robots; r < robots + count; r++) {
+            if (r->pci.way == Polled) r->model->collect(r);
+            for (unsigned i = 0; i < r->pci.signals; i++) {
+                if (waits[signals++].revents) take_interrupt(r, i);
+            }
+            busy += r->done < r->model->count && r->refused == 0;
+        }
+    }
+}
+
+static int report(struct robot *r)
+{
+    unsigned interrupts = 0;
+    for (unsigned i = 0; i < MaxMessages; i++) interrupts += r->interrupts[i];
+    if (r->done < r->model->count || r->refused > 0) {
+        say(r, "FAILED after %u of %u commands and %u interrupts", r->done, r->model->count, interrupts);
+        return 0;
+    }
+    if (r->pci.way == Messages)
+        say(r, "%u commands done, messages %u %u %u %u", r->done, r->interrupts[0], r->interrupts[1], r->interrupts[2], r->interrupts[3]);
+    else if (r->pci.way == Line) say(r, "%u commands done, %u interrupts", r->done, interrupts);
+    else say(r, "%u commands done, seen by polling", r->done);
+    return r->model->check(r);
 }
 
 int main(int argc, char **argv)
 {
     static struct robot robots[MaxRobots];
-    int polls = argc == 2 && strcmp(argv[1], "--poll") == 0, good = 1;
-    if (argc > 2 || (argc == 2 && !polls)) {
-        fprintf(stderr, "usage: robotdrive [--poll]\n");
+    int good = 1;
+    enum way best = argc == 2 && strcmp(argv[1], "--poll") == 0 ? Polled : argc == 2 && strcmp(argv[1], "--line") == 0 ? Line : Messages;
+    if (argc > 2 || (argc == 2 && best == Messages)) {
+        fprintf(stderr, "usage: robotdrive [--poll|--line]\n");
         return 2;
     }
     unsigned count = find_robots(robots);
@@ -471,45 +404,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "robotdrive: there is no robot (1234:5057 or 1234:434f) on this machine's PCI buses\n");
         return 2;
     }
-    for (unsigned i = 0; i < count; i++) {
-        struct robot *r = &robots[i];
-        if (!polls) r->uio = open_uio(r);
-        enable(r);
-        map_registers(r);
-        lock_memory(r);
+    for (struct robot *r = robots; r < robots + count; r++) {
+        open_device(&r->pci, best);
         r->model->start(r);
-        if (r->uio >= 0) unmask(r);
+        begin_interrupts(&r->pci);
     }
-
-    int64_t until = milliseconds() + PatienceSeconds * 1000;
-    for (unsigned busy = count; busy > 0 && milliseconds() < until;) {
-        struct pollfd waits[MaxRobots];
-        int polled = 0;
-        for (unsigned i = 0; i < count; i++) {
-            waits[i] = (struct pollfd){ .fd = robots[i].uio, .events = POLLIN };
-            polled |= robots[i].uio < 0;
-        }
-        // A descriptor of -1 is skipped.
-        if (poll(waits, count, polled ? PollMilliseconds : 1000) < 0) die("poll", "");
-        busy = 0;
-        for (unsigned i = 0; i < count; i++) {
-            if (robots[i].uio < 0) robots[i].model->collect(&robots[i]);
-            else if (waits[i].revents) take_interrupt(&robots[i]);
-            busy += robots[i].done < robots[i].model->count && robots[i].refused == 0;
-        }
-    }
-
-    for (unsigned i = 0; i < count; i++) {
-        struct robot *r = &robots[i];
-        if (r->done < r->model->count || r->refused > 0) {
-            say(r, "FAILED after %u of %u commands and %u interrupts", r->done, r->model->count, r->interrupts);
-            good = 0;
-            continue;
-        }
-        if (r->uio >= 0) say(r, "%u commands done, %u interrupts", r->done, r->interrupts);
-        else say(r, "%u commands done, seen by polling", r->done);
-        if (!r->model->check(r)) good = 0;
-    }
+    drive(robots, count);
+    for (struct robot *r = robots; r < robots + count; r++) good &= report(r);
     printf("robotdrive: %s\n", good ? "all as expected" : "NOT as expected");
     return good ? 0 : 1;
 }
