@@ -20,28 +20,26 @@ internal sealed class BenchOptions
         _steps = steps;
         Steps = new Option<string?>("--steps") { HelpName = "STEPS", Description = $"{what}; {steps} unless told otherwise{more}" };
         Steps.CompletionSources.Add([.. BenchStep.Words]);
-        Model.CompletionSources.Add([.. ModelCatalog.All.Select(m => m.Name)]);
+        Models.CompletionSources.Add([.. ModelCatalog.All.Select(m => m.Name)]);
     }
 
     public Argument<string[]> Files { get; } = new("FILES")
     {
         HelpName = "FILE.sys",
         Arity = ArgumentArity.OneOrMore,
-        Description = "The device's driver, in any order with filters above it and what they import from; "
+        Description = "Drivers of one device or more, in any order with their filters and what they import from; "
             + "an import beside its driver is found without being named",
     };
 
-    public Option<string?> Model { get; } = new("--model")
+    public Option<string[]> Models { get; } = new("--model")
     {
-        HelpName = "MODEL",
-        Description = "The device; the model that an INF beside the driver is for unless told otherwise",
+        HelpName = "[DRIVER=]MODEL",
+        Description = "A device, and its driver if there are several; the model that an INF beside the driver is for unless told otherwise; "
+            + "repeated, as many devices",
     };
 
-    public Option<string[]> Filters { get; } = new("--filter")
-    {
-        HelpName = "FILE.sys",
-        Description = "An upper filter, where neither an INF nor the order of files says which driver is one; may be repeated, bottom up",
-    };
+    public Option<string[]> UpperFilters { get; } = Filter("--filter", "An upper filter, where neither an INF nor the order of files says which driver is one");
+    public Option<string[]> LowerFilters { get; } = Filter("--lower-filter", "A lower filter, where no INF says it is one");
 
     public Option<string?> Steps { get; }
     public Option Interrupts => _interrupts;
@@ -58,7 +56,17 @@ internal sealed class BenchOptions
     public BenchFiles FilesOf(ParseResult parsed, string[] files)
     {
         // The library takes an option it does not know for one more file.
-        if (Array.Find(files, f => f.StartsWith('-')) is not { } option) return new BenchFiles(files, parsed.GetValue(Filters) ?? []);
+        if (Array.Find(files, f => f.StartsWith('-')) is not { } option)
+        {
+            return new BenchFiles(new BenchWords(
+                files, parsed.GetValue(Models) ?? [], parsed.GetValue(UpperFilters) ?? [], parsed.GetValue(LowerFilters) ?? []));
+        }
         throw new UserError($"unknown option '{option}'; {Spelling.Suggest(option, [.. parsed.CommandResult.Command.Options.Select(o => o.Name)])}");
     }
+
+    private static Option<string[]> Filter(string name, string what) => new(name)
+    {
+        HelpName = "[DRIVER=]FILE.sys",
+        Description = $"{what}; with DRIVER= of that driver's device alone; may be repeated, bottom up",
+    };
 }

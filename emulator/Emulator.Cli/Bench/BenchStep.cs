@@ -11,11 +11,12 @@ internal enum BenchAction
     Unload,
 }
 
-/// <summary>A step of a device's life.</summary>
+/// <summary>A step of a device's life, or of all devices'.</summary>
 /// <param name="Number">Bytes to read or to get back; nanoseconds to wait.</param>
 /// <param name="Code">An IOCTL's code.</param>
 /// <param name="Data">What a write or an IOCTL carries.</param>
-internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code = 0, byte[]? Data = null)
+/// <param name="Device">The name of the device it is for; null for all.</param>
+internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code = 0, byte[]? Data = null, string? Device = null)
 {
     /// <summary>A life with all that NT does to a device.</summary>
     public const string WholeLife = "start,open,read=64,cancel,close,power,stop,start,remove,plug,start,open,read=64,surprise,unload";
@@ -29,7 +30,7 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
     public static string WordOf(BenchAction action)
         => string.Concat(action.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"-{char.ToLowerInvariant(c)}" : $"{char.ToLowerInvariant(c)}"));
 
-    /// <summary>Reads "start,ioctl=0x226000:76,wait=20ms".</summary>
+    /// <summary>Reads "start,ioctl=0x226000:76,wait=20ms,contoso-robot:remove".</summary>
     /// <exception cref="UserError">A step is none.</exception>
     public static IReadOnlyList<BenchStep> Parse(string text)
         => [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(ParseOne)];
@@ -38,9 +39,15 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
     {
         int equals = text.IndexOf('=', StringComparison.Ordinal);
         (string word, string? value) = equals < 0 ? (text, null) : (text[..equals], text[(equals + 1)..]);
+        int colon = word.IndexOf(':', StringComparison.Ordinal);
+        (string? device, word) = colon < 0 ? (null, word) : (word[..colon], word[(colon + 1)..]);
         int index = Words.ToList().IndexOf(word.ToLowerInvariant());
         if (index < 0) throw new UserError($"--steps: no step \"{word}\"; {Spelling.Suggest(word, [.. Words])}");
         var action = (BenchAction)index;
+        if (device is not null && action is BenchAction.Wait or BenchAction.Unload)
+        {
+            throw new UserError($"--steps: \"{text}\" is no step; {word} is for the whole machine");
+        }
         BenchStep? step = action switch
         {
             BenchAction.Read => TryNumber(value, out uint length) && length <= LongestData ? new BenchStep(action, length) : null,
@@ -49,7 +56,7 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
             BenchAction.Wait => TryTime(value, out long time) ? new BenchStep(action, time) : null,
             _ => value is null ? new BenchStep(action) : null,
         };
-        return step ?? throw new UserError($"--steps: \"{text}\" is no step; {How(action)}");
+        return step is not null ? step with { Device = device } : throw new UserError($"--steps: \"{text}\" is no step; {How(action)}");
     }
 
     private static string How(BenchAction action) => action switch

@@ -8,23 +8,27 @@ internal static class BenchText
 {
     public static void Write(BenchReport report, TextWriter output)
     {
-        output.WriteLine($"{report.Machine}, {report.Model} {report.Device}, {report.Interrupts}");
+        bool isOne = report.Devices.Count == 1;
+        output.WriteLine($"{report.Machine}, {string.Join(", ", report.Devices.Select(d => $"{d.Name} {d.Device}"))}, {report.Interrupts}");
         WriteModules(report, output);
         WriteSteps(report, output);
-        if (report.Stack is { } stack)
+        foreach (DeviceLine device in report.Devices)
         {
-            Block(output, "devstack", $"{stack}{stack.ToFigure()}");
-            foreach (DriverListing driver in report.Drivers) Block(output, $"drvobj {ShortName(driver)} 2", driver.ToString());
-            Block(output, "pair", report.Pair?.ToString() ?? "");
-            Block(output, "devnode", report.Nodes?.ToString() ?? "");
+            if (device.Stack is { } stack) Block(output, isOne ? "devstack" : $"devstack of {device.Name}", $"{stack}{stack.ToFigure()}");
         }
+        foreach (DriverListing driver in report.Drivers) Block(output, $"drvobj {ShortName(driver)} 2", driver.ToString());
+        foreach (DeviceLine device in report.Devices.DistinctBy(d => d.Function))
+        {
+            if (device.Pair is { } pair) Block(output, isOne ? "pair" : $"pair {Path.GetFileNameWithoutExtension(device.Function)}", pair.ToString());
+        }
+        if (report.Nodes is { } nodes) Block(output, "devnode", nodes.ToString());
         if (report.Callbacks is { } callbacks) Block(output, "callbacks of the framework", Lines(callbacks));
         if (report.Printed.Count > 0) Block(output, "printed", Lines(report.Printed));
         // Where a number was too high, what there was to count says which would do.
         if (report.FaultsWanted && report.Injected.Count == 0)
         {
-            Block(output, "faults made", Invariant($"none: there were {report.Allocations} allocations, {report.Accesses} accesses to the first device and ")
-                + Invariant($"{report.InterruptsDelivered} interrupts\n"));
+            Block(output, "faults made", Invariant($"none: there were {report.Allocations} allocations, {report.Devices[0].Accesses} accesses to the first device ")
+                + Invariant($"and {report.InterruptsDelivered} interrupts\n"));
         }
         if (report.Injected.Count > 0) Block(output, "faults made", Lines(report.Injected));
         Block(output, "findings", report.Findings.Count == 0 ? "none\n" : Lines(report.Findings.Select(Text)));
@@ -62,6 +66,7 @@ internal static class BenchText
             {
                 DriverRole.ExportDriver => "export driver",
                 DriverRole.FunctionDriver => "function driver",
+                DriverRole.LowerFilter => "lower filter",
                 _ => "upper filter",
             };
             string map = module.HasMap ? "" : "; no .map beside it, so exports are all the names there are";
@@ -74,12 +79,16 @@ internal static class BenchText
         if (report.Steps.Count == 0) return;
         output.WriteLine();
         int name = report.Steps.Max(s => s.Name.Length), status = report.Steps.Max(s => s.Status.Length);
-        output.WriteLine(Invariant($"{"life".PadRight(name + 2)}  {"status".PadRight(status)}  {"virtual ms",12}  {"instructions",12}"));
+        // With one device there is no question whose step it is.
+        int device = report.Devices.Count == 1 ? 0 : report.Devices.Max(d => d.Name.Length) + 2;
+        string whose = device == 0 ? "" : "device".PadRight(device);
+        output.WriteLine(Invariant($"{"life".PadRight(name + 2)}  {whose}{"status".PadRight(status)}  {"virtual ms",12}  {"instructions",12}"));
         foreach (StepResult step in report.Steps)
         {
             string detail = step.Detail is null ? "" : $"  {step.Detail}";
             string numbers = Invariant($"{step.TimeNs / 1e6,12:0.000}  {step.Instructions,12}");
-            output.WriteLine($"  {step.Name.PadRight(name)}  {step.Status.PadRight(status)}  {numbers}{detail}");
+            whose = device == 0 ? "" : (step.Device ?? "").PadRight(device);
+            output.WriteLine($"  {step.Name.PadRight(name)}  {whose}{step.Status.PadRight(status)}  {numbers}{detail}");
         }
     }
 

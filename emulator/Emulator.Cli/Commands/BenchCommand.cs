@@ -4,8 +4,6 @@ using System.Globalization;
 using System.Text.Json;
 using Emulator.Cli.Bench;
 using Emulator.DriverBench.Pnp;
-using Emulator.Models;
-using Emulator.Pci;
 using Emulator.Tracing;
 
 namespace Emulator.Cli.Commands;
@@ -27,9 +25,9 @@ internal static class BenchCommand
     private static Command CreateRun()
     {
         var common = new BenchOptions(
-            "The device's life, separated by commas", BenchStep.WholeLife,
+            "The devices' life, separated by commas", BenchStep.WholeLife,
             $". Words: {string.Join(", ", BenchStep.Words)}; read=BYTES, write=HEX, ioctl=CODE[:BYTES BACK[:HEX]], wait=TIME. "
-            + "What was begun is ended, said or not");
+            + "DEVICE:STEP is for that device alone. What was begun is ended, said or not");
         var trace = new Option<string?>("--trace")
         {
             Description = "Record every access to this file, with the driver's instruction and function",
@@ -37,13 +35,14 @@ internal static class BenchCommand
         };
         Option<bool> live = new("--live") { Description = "Print every access as it happens, before the report" };
         Option<int> failAllocation = Counted("--fail-allocation", "Let the Nth call fail that needs memory or another resource");
-        Option<int> deviceGone = Counted("--device-gone", "Let the device vanish at the Nth access to it");
-        Option<int> storm = Counted("--storm", "Let the device's interrupt never end, from the Nth on");
+        Option<int> deviceGone = Counted("--device-gone", "Let the first device vanish at the Nth access to it");
+        Option<int> storm = Counted("--storm", "Let the first device's interrupt never end, from the Nth on");
         var time = new Option<bool>("--time") { Description = "Say what the run cost here: time, instructions a second, memory" };
         Option<OutputFormat> format = CommonOptions.Format();
-        var command = new Command("run", "Take drivers and their device through a life: load, add, start, requests, power, stop, removal, unload.")
+        var command = new Command("run", "Take drivers and their devices through a life: load, add, start, requests, power, stop, removal, unload.")
         {
-            common.Files, common.Model, common.Filters, common.Interrupts, common.Steps, trace, live, failAllocation, deviceGone, storm, time, format,
+            common.Files, common.Models, common.UpperFilters, common.LowerFilters, common.Interrupts, common.Steps, trace, live, failAllocation, deviceGone,
+            storm, time, format,
         };
         command.SetAction(parsed =>
         {
@@ -51,50 +50,46 @@ internal static class BenchCommand
                 common.StepsOf(parsed), common.GrantOf(parsed), parsed.GetValue(failAllocation),
                 parsed.GetValue(deviceGone), parsed.GetValue(storm));
             return Run(
-                parsed.InvocationConfiguration, common.FilesOf(parsed), parsed.GetValue(common.Model), choice, parsed.GetValue(trace), parsed.GetValue(live),
-                parsed.GetValue(time), parsed.GetValue(format));
+                parsed.InvocationConfiguration, common.FilesOf(parsed), choice, parsed.GetValue(trace), parsed.GetValue(live), parsed.GetValue(time),
+                parsed.GetValue(format));
         });
         return command.WithExamples(
             ("emulator bench run out/drivers/x64/ProsewareRobot.sys", "the pair's whole life; GeneralRobot.sys is found beside it, the robot by the INF"),
+            ("emulator bench run out/drivers/x64/*.sys", "every driver of the folder, each on its device: one GeneralRobot.sys for all pairs"),
             ("emulator bench run MyDriver.sys --model scratch --steps start,open,ioctl=0x222000:16", "any driver, on a model of your choice"),
             ("emulator bench run out/drivers/x86/ContosoRobot.sys --trace out/bench.trace", "with every register access recorded for `emulator trace show`"));
     }
 
     private static int Run(
-        InvocationConfiguration console, BenchFiles files, string? modelName, BenchChoice choice, string? trace, bool live, bool time, OutputFormat format)
+        InvocationConfiguration console, BenchFiles files, BenchChoice choice, string? trace, bool live, bool time, OutputFormat format)
     {
-        DeviceModel model = files.FindModel(modelName);
         using var interruption = new Interruption();
         using TraceRecorder? recorder = trace is null ? null : Record(trace, console.Error.WriteLine);
         using BenchLive? shown = live ? new BenchLive(console.Output, format) : null;
         long began = Stopwatch.GetTimestamp();
-        PciFunction? first = null;
-        var run = new BenchRun(files, model, choice, (function, number) =>
-        {
-            first ??= function;
-            string name = number == 1 ? model.Name : $"{model.Name}-{number}";
-            function.Observer = ObserverTee.Of(recorder?.AttachAt(name, model.Name, function, startNs: 0), shown?.Attach(name, model.Name, function));
-        }, interruption.Token);
+        var run = new BenchRun(files, choice, (function, device, name) => function.Observer = ObserverTee.Of(
+            recorder?.AttachAt(name, device.Model.Name, function, startNs: 0), shown?.Attach(name, device.Model.Name, function)), interruption.Token);
         bool stopped = !run.TryLive();
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         BenchCost? cost = !time ? null
             : new BenchCost(seconds * 1000, run.Machine.Cpu.InstructionsExecuted / seconds, Process.GetCurrentProcess().PeakWorkingSet64 / 1048576.0);
         shown?.Flush();
-        BenchReport report = Describe(run, model, first, choice, cost);
+        BenchReport report = Describe(run, choice, cost);
         if (format == OutputFormat.Json) console.Output.WriteLine(JsonSerializer.Serialize(report, BenchJson.Default.BenchReport));
         else BenchText.Write(report, console.Output);
         if (!stopped) return run.IsClean ? CommandLine.Done : CommandLine.Failed;
         throw UserError.Failed($"{interruption.Signal} stopped the bench in {(report.Steps is [.., var last] ? last.Name : "its beginning")}");
     }
 
-    private static BenchReport Describe(BenchRun run, DeviceModel model, PciFunction? function, BenchChoice choice, BenchCost? cost)
+    private static BenchReport Describe(BenchRun run, BenchChoice choice, BenchCost? cost)
     {
         DriverBench.Kernel.BenchMachine machine = run.Machine;
-        string interrupts = choice.Interrupts == InterruptGrant.Messages ? "message interrupts where the device has them" : "line interrupt";
+        DeviceLine[] devices = [.. run.Describe()];
+        string interrupts = choice.Interrupts == InterruptGrant.Line ? "line interrupt"
+            : $"message interrupts where {(devices.Length == 1 ? "the device has" : "the devices have")} them";
         return new BenchReport(
-            machine.Is64Bit ? "x64" : "x86", model.Name, function?.Identity.ToString() ?? "", interrupts, run.Modules, run.Steps, run.Snapshot?.Stack,
-            run.Snapshot?.Drivers ?? [], run.Snapshot?.Pair, run.Snapshot?.Nodes, choice.HasFaults,
-            [.. machine.Faults.Injected.Select(f => f.ToString())], machine.Faults.Allocations, run.Accesses, machine.Printed,
+            machine.Is64Bit ? "x64" : "x86", interrupts, devices, run.Modules, run.Steps, run.Snapshot?.Drivers ?? [], run.Snapshot?.Nodes, choice.HasFaults,
+            [.. machine.Faults.Injected.Select(f => f.ToString())], machine.Faults.Allocations, machine.Printed,
             machine.Framework.Events.Count == 0 ? null : [.. machine.Framework.Events.Select(e => e.ToString())],
             [.. machine.Findings.Select(f => FindingLine.Of(f, machine.Is64Bit))], machine.Cpu.InstructionsExecuted, machine.Clock.Now,
             machine.InterruptsDelivered, machine.DpcsDelivered, run.IsClean, cost);

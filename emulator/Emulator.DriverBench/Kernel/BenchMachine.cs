@@ -181,15 +181,16 @@ public sealed partial class BenchMachine
     }
 
     /// <summary>
-    /// Loads a driver as NT does. One that exports DllInitialize is an export driver and gets no DRIVER_OBJECT; import drivers are loaded
-    /// before those that import them.
+    /// Loads a driver as NT does. An export driver gets no DRIVER_OBJECT and no call but DllInitialize, where it has one; it is loaded before
+    /// those that import from it.
     /// </summary>
     /// <param name="image">The file.</param>
     /// <param name="map">Names for its functions, or null.</param>
+    /// <param name="isExportDriver">It is loaded for others to import from. Without DllInitialize nothing in the file says so.</param>
     /// <exception cref="PeException">It is no driver for this machine, or an import is missing: the message names module and function.</exception>
     /// <exception cref="BugCheckException">It crashed.</exception>
     /// <exception cref="DriverStatusException">DriverEntry failed; the image is gone again.</exception>
-    public LoadedDriver Load(PeImage image, LinkerMap? map = null)
+    public LoadedDriver Load(PeImage image, LinkerMap? map = null, bool isExportDriver = false)
     {
         ArgumentNullException.ThrowIfNull(image);
         image.CheckDriver(Machine);
@@ -206,7 +207,7 @@ public sealed partial class BenchMachine
             throw;
         }
         loaded.AddTo(Symbols, map);
-        var driver = new LoadedDriver(this, loaded, [.. used]);
+        var driver = new LoadedDriver(this, loaded, [.. used], isExportDriver || image.IsExportDriver);
         _drivers.Add(driver);
         uint status = driver.Initialize();
         if (NtStatus.IsSuccess(status)) return driver;
@@ -230,6 +231,9 @@ public sealed partial class BenchMachine
             if (used is { IsExportDriver: true, HasUnload: true } && _drivers.Contains(used) && !_drivers.Any(other => other.Uses.Contains(used))) Unload(used);
         }
     }
+
+    /// <summary>How many functions can be plugged in at the same time.</summary>
+    public const int MostDevices = PciBusDriver.MostSlots;
 
     /// <summary>Plugs a function in; the bus driver makes its physical device object.</summary>
     /// <param name="create">Constructs the model on the slot it is given.</param>

@@ -9,9 +9,9 @@ public sealed class LoadedDriver
     private readonly List<ulong> _blocks = [];
     private readonly ulong _section;
 
-    internal LoadedDriver(BenchMachine machine, LoadedImage image, IReadOnlyList<LoadedDriver> uses)
+    internal LoadedDriver(BenchMachine machine, LoadedImage image, IReadOnlyList<LoadedDriver> uses, bool isExportDriver)
     {
-        (_machine, Image, Uses) = (machine, image, uses);
+        (_machine, Image, Uses, IsExportDriver) = (machine, image, uses, isExportDriver);
         _section = machine.Modules.Add(image.Image.Name, DriverFolder, image.Base, image.Size, image.EntryPoint);
     }
 
@@ -24,7 +24,7 @@ public sealed class LoadedDriver
     public string Name => Image.ModuleName;
 
     /// <summary>It was loaded for others to import from.</summary>
-    public bool IsExportDriver => Image.Image.IsExportDriver;
+    public bool IsExportDriver { get; }
 
     /// <summary>The drivers it imports from.</summary>
     public IReadOnlyList<LoadedDriver> Uses { get; }
@@ -83,7 +83,7 @@ public sealed class LoadedDriver
         string path = $@"\REGISTRY\MACHINE\SYSTEM\ControlSet001\Services\{Name}";
         ulong registry = Allocate(_machine.Layout.StringSize, "RegistryPath");
         _machine.Guest.SetUnicodeString(registry, Allocate((path.Length * 2) + 2, "RegistryPath"), path);
-        if (IsExportDriver) return (uint)_machine.Call(Image.AddressOf("DllInitialize")!.Value, registry);
+        if (IsExportDriver) return Image.AddressOf("DllInitialize") is { } initialize ? (uint)_machine.Call(initialize, registry) : NtStatus.Success;
         Object = CreateObject(_machine, Name, _section, Image.Base, Image.Size, Image.EntryPoint, Allocate);
         uint status = (uint)_machine.Call(Image.EntryPoint, Object, registry);
         Image.DiscardInitialization();

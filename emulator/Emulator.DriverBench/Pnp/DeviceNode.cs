@@ -65,6 +65,22 @@ public sealed class DeviceNode
     public void AddDevice(params ReadOnlySpan<LoadedDriver> drivers)
     {
         if (drivers.Length > 0) _machine.Nodes.SetService(Address, drivers[0].Name);
+        AddAll(drivers);
+    }
+
+    /// <summary>Calls AddDevice of each driver from the bottom of the stack to the top.</summary>
+    /// <param name="upperFilters">Bottom up.</param>
+    /// <param name="lowerFilters">Bottom up.</param>
+    /// <exception cref="DriverStatusException">One of them failed.</exception>
+    public void AddDevice(LoadedDriver function, IReadOnlyList<LoadedDriver> upperFilters, IReadOnlyList<LoadedDriver> lowerFilters)
+    {
+        ArgumentNullException.ThrowIfNull(function);
+        _machine.Nodes.SetService(Address, function.Name);
+        AddAll([.. lowerFilters, function, .. upperFilters]);
+    }
+
+    private void AddAll(ReadOnlySpan<LoadedDriver> drivers)
+    {
         foreach (LoadedDriver driver in drivers)
         {
             if (driver.AddDevice == 0)

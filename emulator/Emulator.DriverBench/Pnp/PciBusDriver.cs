@@ -8,7 +8,9 @@ internal sealed class PciBusDriver(BenchMachine machine)
 {
     // Where BARs lie; each slot has its own part.
     private const ulong MemoryWindow = 0xE000_0000, MemoryOfSlot = 0x0100_0000, PortWindow = 0xC000, PortsOfSlot = 0x400;
-    private const int MostSlots = 16;
+
+    public const int MostSlots = 16;
+
     private readonly List<BenchSlot> _slots = [];
     private readonly PciQueries _queries = new(machine);
     private int _named;

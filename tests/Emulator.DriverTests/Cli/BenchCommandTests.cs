@@ -1,9 +1,9 @@
 using System.Reflection.PortableExecutable;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Emulator.DriverTests.GuestDrivers;
 using Emulator.DriverTests.Native;
 using Emulator.Tests.Cli;
+using static Emulator.DriverTests.Cli.BenchSession;
 
 namespace Emulator.DriverTests.Cli;
 
@@ -11,7 +11,7 @@ namespace Emulator.DriverTests.Cli;
 [TestFixture(Machine.Amd64)]
 [TestFixture(Machine.I386)]
 [Category("Driver")]
-internal sealed partial class BenchCommandTests(Machine architecture)
+internal sealed class BenchCommandTests(Machine architecture)
 {
     private const string Drive = "write=01000000c8000000c800000000000000";
 
@@ -26,8 +26,7 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         CommandRun run = Bench(reversed ? ["run", Filter, General, Proseware] : ["run", Proseware, General, Filter]);
         Assert.That(run.Error, Is.Empty);
         Assert.That(run.ExitCode, Is.Zero, run.Output);
-        Assert.That(Block(run, "load order").Select(l => string.Join(' ', l.Split("  ", StringSplitOptions.RemoveEmptyEntries).Where((_, i) => i is 0 or 3))),
-            Is.EqualTo(new[] { "GeneralRobot.sys export driver", "ProsewareRobot.sys function driver", "AfterThought.sys upper filter" }));
+        Assert.That(Roles(run), Is.EqualTo(new[] { "GeneralRobot.sys export driver", "ProsewareRobot.sys function driver", "AfterThought.sys upper filter" }));
         Assert.That(Block(run, "load order")[1], Does.Contain("GeneralRobot 1").And.Contain("nt "));
         Assert.That(Life(run), Is.EqualTo(new[]
         {
@@ -185,8 +184,9 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Assert.That(root.GetProperty("machine").GetString(), Is.EqualTo(architecture == Machine.Amd64 ? "x64" : "x86"));
         Assert.That(root.GetProperty("modules").EnumerateArray().Select(m => m.GetProperty("role").GetString()),
             Is.EqualTo(new[] { "ExportDriver", "FunctionDriver", "UpperFilter" }));
-        Assert.That(root.GetProperty("stack").GetProperty("levels").GetArrayLength(), Is.EqualTo(3));
-        Assert.That(root.GetProperty("pair").GetProperty("isOneLevel").GetBoolean(), Is.True);
+        JsonElement device = root.GetProperty("devices").EnumerateArray().Single();
+        Assert.That(device.GetProperty("stack").GetProperty("levels").GetArrayLength(), Is.EqualTo(3));
+        Assert.That(device.GetProperty("pair").GetProperty("isOneLevel").GetBoolean(), Is.True);
         Assert.That(root.GetProperty("clean").GetBoolean(), Is.True);
         Assert.That(root.TryGetProperty("cost", out _), Is.False, "only with --time");
     }
@@ -249,7 +249,6 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Refused("GeneralRobot.sys!GeneralRobotInit; name GeneralRobot.sys, too, or put it beside", "run", alone, "--model", "proseware-robot");
         Refused("is an export driver: others import from it", "run", General);
         Refused("every driver is a filter; name the function driver", "run", General, "--filter", Filter);
-        Refused("are function drivers, as their INFs say", "run", Proseware, Contoso);
         Refused("is named twice", "run", Proseware, "--filter", Filter, "--filter", Filter);
         Refused("no model \"proseware-robt\"; did you mean \"proseware-robot\"?", "run", Proseware, "--model", "proseware-robt");
         Refused("unknown option '--liv'; did you mean \"--live\"?", "run", Proseware, "--liv");
@@ -260,14 +259,6 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         Refused("--storm takes a number from 1 on, not '0'", "run", Proseware, "--storm", "0");
         Refused("drvobj's flags are 1, 2, 4 and their sums, not 8", "drvobj", "ProsewareRobot", "8", Proseware);
         Refused("There is no driver 'Nobody'. Known are: PnpManager, pci, ProsewareRobot", "drvobj", "Nobody", "2", Proseware);
-
-        void Refused(string message, params string[] args)
-        {
-            CommandRun run = Bench(args);
-            Assert.That(run.Error, Does.StartWith("emulator: ").And.Contain(message));
-            Assert.That(run.ExitCode, Is.EqualTo(2), message);
-            Assert.That(run.Output, Is.Empty);
-        }
     }
 
     private static string[] ProsewareListing { get; } =
@@ -275,24 +266,4 @@ internal sealed partial class BenchCommandTests(Machine architecture)
         "Driver object () is for:", @"\Driver\ProsewareRobot", "DriverEntry: ProsewareRobot!GsDriverEntry", "DriverStartIo: 00000000",
         "DriverUnload: GeneralRobot!RobotUnload", "AddDevice: GeneralRobot!RobotAddDevice", "Dispatch routines:", .. Pnp.ViewTests.Dispatch,
     ];
-
-    private static CommandRun Bench(params string[] args) => CommandRun.Of(["bench", .. args]);
-
-    // The lines of a block, which begins with its heading and ends with an empty line.
-    private static string[] Block(CommandRun run, string heading)
-    {
-        string[] lines = run.Output.Split('\n');
-        int start = Array.FindIndex(lines, l => l == heading || l.StartsWith(heading + "  ", StringComparison.Ordinal));
-        Assert.That(start, Is.Not.Negative, $"no {heading} in:\n{run.Output}\n{run.Error}");
-        return [.. lines.Skip(start + 1).TakeWhile(l => l.Length > 0)];
-    }
-
-    private static string[] Life(CommandRun run)
-        => [.. Block(run, "life").Select(l => string.Join(' ', l.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Take(2)))];
-
-    // Where functions lie is the compiler's business.
-    internal static string WithoutAddresses(string line) => Address().Replace(line, "");
-
-    [GeneratedRegex(@"[0-9a-f]{8,16} (?=\S)|(?<=\()[0-9a-f]{8,16}")]
-    private static partial Regex Address();
 }

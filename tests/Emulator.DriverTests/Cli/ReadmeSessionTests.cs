@@ -9,14 +9,23 @@ namespace Emulator.DriverTests.Cli;
 [Category("Driver")]
 internal sealed partial class ReadmeSessionTests
 {
+    private const string Drivers = "out/drivers/x64/";
+
+    public static IEnumerable<TestCaseData> Sessions
+        => Session().Matches(File.ReadAllText(Path.Combine(GuestDriverFiles.Repository(), "README.md")))
+            .Select(m => new TestCaseData(m.Groups[1].Value, m.Groups[2].Value).SetArgDisplayNames(m.Groups[1].Value));
+
     [Test]
-    public void The_session_in_the_README_is_what_the_bench_prints()
+    public void There_is_a_session_of_one_device_and_one_of_two() => Assert.That(Sessions.Count(), Is.EqualTo(2));
+
+    [TestCaseSource(nameof(Sessions))]
+    public void A_session_in_the_README_is_what_the_bench_prints(string command, string lines)
     {
-        string readme = System.IO.File.ReadAllText(Path.Combine(GuestDriverFiles.Repository(), "README.md"));
-        string session = readme[(readme.IndexOf("$ emulator bench run", StringComparison.Ordinal))..];
-        string[] shown = [.. session[..session.IndexOf("```", StringComparison.Ordinal)].Split('\n')[1..].Where(l => l.Trim() is not ("" or "..."))];
+        string[] shown = [.. lines.Split('\n').Where(l => l.Trim() is not ("" or "..."))];
         Assert.That(shown, Has.Length.GreaterThan(20));
-        string[] printed = [.. CommandRun.Of("bench", "run", File("ProsewareRobot"), File("AfterThought")).Output.Split('\n').Select(WithoutNumbers)];
+        string[] typed = [.. command.Split((char[])[' ', '\\', '\n'], StringSplitOptions.RemoveEmptyEntries)
+            .Select(w => w.StartsWith(Drivers, StringComparison.Ordinal) ? GuestDriverFiles.PathOf(Machine.Amd64, w[Drivers.Length..]) : w)];
+        string[] printed = [.. CommandRun.Of(["bench", "run", .. typed]).Output.Split('\n').Select(WithoutNumbers)];
         int at = 0;
         foreach (string line in shown.Select(WithoutNumbers))
         {
@@ -25,11 +34,12 @@ internal sealed partial class ReadmeSessionTests
         }
     }
 
-    private static string File(string driver) => GuestDriverFiles.PathOf(Machine.Amd64, $"{driver}.sys");
-
     // Which numbers they are is the compiler's business, and the machine's.
     private static string WithoutNumbers(string line) => Number().Replace(line, "N");
 
     [GeneratedRegex(@"\b[0-9a-f]{8,16}\b|0x[0-9a-f]+|\b\d+(\.\d+)?\b")]
     private static partial Regex Number();
+
+    [GeneratedRegex(@"\$ emulator bench run ((?:.*\\\n)*.*)\n((?s:.*?))```")]
+    private static partial Regex Session();
 }

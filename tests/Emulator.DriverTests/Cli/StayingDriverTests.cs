@@ -26,9 +26,27 @@ internal sealed class StayingDriverTests
         using var folder = new TemporaryFolder();
         Write(folder.In("library.sys"), hasUnload: true, export: "Function");
         Write(folder.In("user.sys"), hasUnload: false, import: "Function");
-        CommandRun run = CommandRun.Of("bench", "run", folder.In("user.sys"), "--model", "scratch");
+        CommandRun run = CommandRun.Of(
+            "bench", "run", folder.In("user.sys"), folder.In("library.sys"), "--model", "user=scratch", "--model", "library=scratch");
         Assert.That(run.Output, Does.Match(@"\n  DriverUnload user .+ it has none and stays loaded\n")
             .And.Match(@"\n  DriverUnload library .+ what imports from it stays loaded, and so does it\n"));
+        Assert.That(run.Error, Is.Empty);
+    }
+
+    [Test]
+    public void A_driver_that_another_imports_from_is_a_library_with_or_without_DllInitialize([Values] bool isNamed)
+    {
+        using var folder = new TemporaryFolder();
+        Write(folder.In("library.sys"), hasUnload: true, export: "Function");
+        Write(folder.In("user.sys"), hasUnload: true, import: "Function");
+        string[] files = isNamed ? [folder.In("library.sys"), folder.In("user.sys")] : [folder.In("user.sys")];
+        CommandRun run = BenchSession.Bench(["run", .. files, "--model", "scratch"]);
+        Assert.That(BenchSession.Roles(run), Is.EqualTo(new[] { "library.sys export driver", "user.sys function driver" }));
+        Assert.That(BenchSession.Life(run)[..3], Is.EqualTo(new[]
+        {
+            "load library STATUS_SUCCESS", "DriverEntry user STATUS_SUCCESS", "AddDevice STATUS_INVALID_DEVICE_REQUEST",
+        }));
+        Assert.That(BenchSession.Life(run)[^1], Is.EqualTo("DriverUnload user STATUS_SUCCESS"), "and none of the library");
         Assert.That(run.Error, Is.Empty);
     }
 

@@ -34,7 +34,8 @@ internal sealed class SetupFileTests(Machine machine)
         Assert.That(inf["Robot.Files"], Is.EqualTo(files));
         Assert.That(inf["SourceDisksFiles"].Select(line => line.Split('=')[0].Trim()), Is.EqualTo(files));
         foreach (string file in files) Assert.That(GuestDriverFiles.PathOf(machine, file), Does.Exist);
-        Assert.That(inf["Robot.NT.Services"], Is.EqualTo(new[] { $"AddService = {service},0x00000002,Robot.Service", "AddService = AfterThought,,Filter.Service" }));
+        Assert.That(inf["Robot.NT.Services"],
+            Is.EqualTo(new[] { $"AddService = {service},0x00000002,Robot.Service", "AddService = AfterThought,,Filter.Service" }));
         Assert.That(inf["Robot.Service"], Has.Member($@"ServiceBinary = %12%\{service}.sys"));
         Assert.That(inf["Filter.Service"], Has.Member(@"ServiceBinary = %12%\AfterThought.sys"));
         Assert.That(inf["Robot.Hardware"], Has.Member("HKR,,\"UpperFilters\",0x00010000,\"AfterThought\""));

@@ -14,13 +14,16 @@ internal static class Targets
 
     public static string CompilerFor(Machine machine) => machine == Machine.Amd64 ? "x86_64-w64-mingw32-gcc" : "i686-w64-mingw32-gcc";
 
-    /// <summary>Builds one of Programs/ that is written with the headers of NT; as <see cref="BuildDriver(string, Machine, string, string, string, string[])"/>.</summary>
+    /// <summary>
+    /// Builds one of Programs/ that is written with the headers of NT; as <see cref="BuildDriver(string, Machine, string, string, string, string[])"/>.
+    /// </summary>
     public static string BuildDriver(Machine machine, string program)
     {
         string target = machine == Machine.Amd64 ? "x86_64-w64-mingw32" : "i686-w64-mingw32";
         string[] flags = machine == Machine.Amd64 ? ["-D_AMD64_", "-DAMD64"] : ["-D_X86_", "-mno-sse", "-mno-mmx"];
-        return BuildDriver(CompilerFor(machine), machine, $"{program}.c", $"{program}-{machine}", "-O2",
-            [.. flags, "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wno-multichar", "-isystem", $"/usr/{target}/include/ddk", "-lntoskrnl", "-lhal"]);
+        string[] common = ["-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wno-multichar", "-isystem", $"/usr/{target}/include/ddk"];
+        return BuildDriver(
+            CompilerFor(machine), machine, $"{program}.c", $"{program}-{machine}", "-O2", [.. flags, .. common, "-lntoskrnl", "-lhal"]);
     }
 
     /// <summary>Builds a driver and answers its path; its linker map lies beside it as ".map".</summary>

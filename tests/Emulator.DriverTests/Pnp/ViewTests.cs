@@ -66,7 +66,7 @@ internal sealed class ViewTests(Machine architecture)
             "Driver object () is for:", @"\Driver\ProsewareRobot", "DriverEntry: ProsewareRobot!GsDriverEntry", "DriverStartIo: 00000000",
             "DriverUnload: GeneralRobot!RobotUnload", "AddDevice: GeneralRobot!RobotAddDevice", "Dispatch routines:", .. Dispatch, "",
         ];
-        Assert.That(Cli.BenchCommandTests.WithoutAddresses(listing.ToString()).Split('\n'), Is.EqualTo(expected));
+        Assert.That(Cli.BenchSession.WithoutAddresses(listing.ToString()).Split('\n'), Is.EqualTo(expected));
     }
 
     [Test]
