@@ -57,7 +57,8 @@ public sealed class ServerLifeTests
         });
         Assert.That(expired.Wait(ServedDevice.Generous), Is.True, "the timer");
         Assert.That(device.Server.HasClient, Is.True);
-        foreach (ushort id in ids) Assert.That(client.ExpectReply(Command.RegionRead, id).Payload[RegionAccess.Size..], Is.EqualTo(pattern));
+        foreach (ushort id in ids)
+            Assert.That(client.ExpectReply(Command.RegionRead, id).Payload.AsSpan(RegionAccess.Size).SequenceEqual(pattern), Is.True);
         WireMessage mapped = client.ExpectReply(Command.DeviceGetRegionInfo, region);
         Assert.That(mapped.Descriptors, Has.Length.EqualTo(1), "a descriptor that waited rides with its own message");
         mapped.Descriptors[0].Dispose();
