@@ -1,5 +1,5 @@
 /*
- * robotctl.exe: drives a robot through GeneralRobot's interface.
+ * robotctl.exe: drives a robot through the interface that its driver has, of robot.h.
  * robotctl [-n N] COMMAND ... ; see the usage text. Exit code: 0, 1 when the robot or Windows refuses, 2 for a bad command line.
  */
 #include <windows.h>

@@ -5,21 +5,6 @@
  */
 #include "general.h"
 
-static void Event(PROBOT_EXTENSION extension, ULONG type, ULONG value, ULONG tag)
-{
-    ULONG at;
-
-    if (extension->EventCount == ROBOT_EVENTS) {
-        extension->FirstEvent = (extension->FirstEvent + 1) % ROBOT_EVENTS;
-        extension->EventCount--;
-    }
-    at = (extension->FirstEvent + extension->EventCount++) % ROBOT_EVENTS;
-    extension->Events[at].Type = type;
-    extension->Events[at].Value = value;
-    extension->Events[at].Number = ++extension->Statistics.Events;
-    extension->Events[at].Tag = tag;
-}
-
 /* Puts a request that this side owns with those to be ended. */
 static void End(PIRP irp, NTSTATUS status, ULONG_PTR information, PLIST_ENTRY ended)
 {
@@ -39,20 +24,12 @@ static BOOLEAN Own(PIRP irp)
 /* Gives events to readers while there are both. */
 static void ServeReaders(PROBOT_EXTENSION extension, PLIST_ENTRY ended)
 {
-    while (extension->EventCount > 0 && !IsListEmpty(&extension->Readers)) {
+    while (extension->Events.Count > 0 && !IsListEmpty(&extension->Readers)) {
         PIRP irp = CONTAINING_RECORD(RemoveHeadList(&extension->Readers), IRP, Tail.Overlay.ListEntry);
-        ULONG room, n;
-        PROBOT_EVENT out;
 
         if (!Own(irp)) continue;
-        room = IoGetCurrentIrpStackLocation(irp)->Parameters.Read.Length / sizeof(ROBOT_EVENT);
-        out = irp->AssociatedIrp.SystemBuffer;
-        for (n = 0; n < room && extension->EventCount > 0; n++) {
-            out[n] = extension->Events[extension->FirstEvent];
-            extension->FirstEvent = (extension->FirstEvent + 1) % ROBOT_EVENTS;
-            extension->EventCount--;
-        }
-        End(irp, STATUS_SUCCESS, n * sizeof(ROBOT_EVENT), ended);
+        End(irp, STATUS_SUCCESS, RobotTakeEvents(&extension->Events, irp->AssociatedIrp.SystemBuffer,
+            IoGetCurrentIrpStackLocation(irp)->Parameters.Read.Length), ended);
     }
 }
 
@@ -67,7 +44,7 @@ void RobotFinish(PROBOT_EXTENSION Extension, ULONG Result, PROBOT_COMPLETION Com
     Extension->Active = NULL;
     if (Result != RobotOk) {
         if (Extension->Ready) RobotCall(Extension, RobotDeviceControlCallback, RobotControlAbort, NULL);
-        Event(Extension, RobotEventProgram, Result, last.Tag);
+        RobotAddEvent(&Extension->Events, RobotEventProgram, Result, last.Tag);
         ServeReaders(Extension, Ended);
     }
     if (!Own(irp)) return;
@@ -117,12 +94,6 @@ void RobotAdvance(PROBOT_EXTENSION Extension, PLIST_ENTRY Ended)
     }
 }
 
-static ULONG TranslateResult(const ROBOT_TRANSLATION *table, ULONG code)
-{
-    while (table->Robot != 0 && table->Device != code) table++;
-    return table->Robot != 0 ? table->Robot : RobotFailed;
-}
-
 /* The next command that ended. FALSE: none. An engine that has halted and left one without an end has failed it. Locked. */
 static BOOLEAN NextCompletion(PROBOT_EXTENSION extension, PROBOT_COMPLETION completion)
 {
@@ -135,7 +106,7 @@ static BOOLEAN NextCompletion(PROBOT_EXTENSION extension, PROBOT_COMPLETION comp
             return TRUE;
         }
     }
-    completion->Result = TranslateResult(extension->Description.Results, completion->Result);
+    completion->Result = RobotTranslateResult(extension->Description.Results, completion->Result);
     return TRUE;
 }
 
@@ -172,10 +143,7 @@ void NTAPI RobotDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
     extension->Statistics.Dpcs++;
     if (extension->Ready) {
         RobotCall(extension, RobotDeviceControlCallback, RobotControlCollect, &collection);
-        if (collection.Bumpers != 0) Event(extension, RobotEventBump, collection.Bumpers, 0);
-        if (collection.Near) Event(extension, RobotEventNear, 0, 0);
-        if (collection.Faults != 0) Event(extension, RobotEventFault, collection.Faults, 0);
-        if (collection.BatteryFell) Event(extension, RobotEventBattery, collection.Battery, 0);
+        RobotAddCollection(&extension->Events, &collection);
         Reap(extension, &ended);
         ServeReaders(extension, &ended);
     }

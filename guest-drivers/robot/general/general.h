@@ -6,8 +6,6 @@
 #include <robotpair.h>
 
 #define ROBOT_POOL_TAG 'tboR'
-#define ROBOT_EVENTS 64
-#define ROBOT_MOST_COMMANDS 4096
 
 typedef enum _ROBOT_PNP_STATE {
     RobotNotStarted,
@@ -55,9 +53,8 @@ typedef struct _ROBOT_EXTENSION {
     PIRP Active;
     PROBOT_COMMAND Commands; /* of Active */
     ULONG Count, Next, Done; /* of Active: commands in all, submitted, ended well */
-    ROBOT_EVENT Events[ROBOT_EVENTS];
-    ULONG FirstEvent, EventCount;
-    ROBOT_STATISTICS Statistics; /* Interrupts and Foreign: by the ISR, interlocked */
+    ROBOT_EVENT_LOG Events;
+    ROBOT_STATISTICS Statistics; /* Interrupts and Foreign: by the ISR, interlocked; Events: when asked for */
 
     ROBOT_DEVICE Device;
 } ROBOT_EXTENSION, *PROBOT_EXTENSION;

@@ -81,16 +81,6 @@ NTSTATUS NTAPI RobotDispatchWrite(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     return RobotQueueRequest(extension, Irp, &extension->Programs);
 }
 
-static ULONG TranslateFlags(const ROBOT_TRANSLATION *table, ULONG flags)
-{
-    ULONG result = 0;
-
-    for (; table->Robot != 0; table++) {
-        if ((flags & table->Device) != 0) result |= table->Robot;
-    }
-    return result;
-}
-
 /* IOCTLs that end at once. Locked. */
 static NTSTATUS Control(PROBOT_EXTENSION extension, ULONG code, PVOID buffer, ULONG_PTR *information, PLIST_ENTRY ended)
 {
@@ -99,6 +89,7 @@ static NTSTATUS Control(PROBOT_EXTENSION extension, ULONG code, PVOID buffer, UL
 
     if (extension->State >= RobotGone) return STATUS_NO_SUCH_DEVICE;
     if (code == IOCTL_ROBOT_GET_STATISTICS) {
+        extension->Statistics.Events = extension->Events.Last;
         *(PROBOT_STATISTICS)buffer = extension->Statistics;
         *information = sizeof(ROBOT_STATISTICS);
         return STATUS_SUCCESS;
@@ -119,7 +110,7 @@ static NTSTATUS Control(PROBOT_EXTENSION extension, ULONG code, PVOID buffer, UL
 
         RtlZeroMemory(state, sizeof *state);
         status = RobotCall(extension, RobotDeviceControlCallback, RobotControlState, state);
-        state->Flags = TranslateFlags(extension->Description.Flags, state->Flags);
+        state->Flags = RobotTranslateFlags(extension->Description.Flags, state->Flags);
         for (entry = extension->Programs.Flink; entry != &extension->Programs; entry = entry->Flink) state->Waiting++;
         *information = sizeof *state;
         return status;

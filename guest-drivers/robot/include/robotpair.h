@@ -9,11 +9,7 @@
 #ifndef ROBOTPAIR_H
 #define ROBOTPAIR_H
 
-#include <ntddk.h>
-#include <robot.h>
-
-/* Memory that the robot shares is in order on both sides. */
-#define ROBOT_BARRIER() __sync_synchronize()
+#include <robotcommon.h>
 
 #define ROBOT_BARS 6
 
@@ -56,12 +52,6 @@ typedef enum _ROBOT_OPERATION {
     RobotControlFeed /* NULL. Locked. */
 } ROBOT_OPERATION;
 
-/* What a robot's code or bit is in robot.h's terms. A table of them ends with a Robot of 0. */
-typedef struct _ROBOT_TRANSLATION {
-    ULONG Device;
-    ULONG Robot;
-} ROBOT_TRANSLATION;
-
 typedef struct _ROBOT_DESCRIPTION {
     ULONG ContextSize; /* bytes */
     ULONG RegisterLength; /* bytes that Bars[0] has at least */
@@ -72,15 +62,6 @@ typedef struct _ROBOT_DESCRIPTION {
     const ROBOT_TRANSLATION *Results; /* result codes to ROBOT_RESULT; a code that is not there is RobotFailed */
     const ROBOT_TRANSLATION *Flags; /* masks to ROBOT_STATE_ */
 } ROBOT_DESCRIPTION, *PROBOT_DESCRIPTION;
-
-typedef struct _ROBOT_COLLECTION {
-    ULONG Causes; /* in: what RobotControlInterrupt gave, of one or more interrupts */
-    ULONG Bumpers; /* out: that were pressed */
-    ULONG Faults; /* out: ROBOT_FAULT_ bits */
-    ULONG Battery; /* out, with BatteryFell: percent */
-    BOOLEAN BatteryFell; /* out */
-    BOOLEAN Near; /* out: something came near in front */
-} ROBOT_COLLECTION, *PROBOT_COLLECTION;
 
 typedef NTSTATUS NTAPI ROBOT_CALLBACK(PROBOT_DEVICE Device, ROBOT_OPERATION Operation, PVOID Data);
 typedef ROBOT_CALLBACK *PROBOT_CALLBACK;

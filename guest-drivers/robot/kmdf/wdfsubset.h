@@ -13,6 +13,7 @@
 #define WDF_FUNCTIONS 444 /* of 1.15: the framework stores one pointer to its table */
 
 typedef void *WDFOBJECT, *WDFDRIVER, *WDFDEVICE, *WDFQUEUE, *WDFREQUEST, *WDFINTERRUPT, *WDFCMRESLIST, *WDFSPINLOCK;
+typedef void *WDFDMAENABLER, *WDFCOMMONBUFFER;
 typedef struct _WDFDEVICE_INIT *PWDFDEVICE_INIT;
 
 typedef void (NTAPI *WDF_FUNCTION)(void);
@@ -41,18 +42,24 @@ extern WDF_FUNCTION *WdfFunctions;
 extern PWDF_DRIVER_GLOBALS WdfDriverGlobals;
 
 enum {
+    WdfCommonBufferGetAlignedVirtualAddress = 22,
+    WdfCommonBufferGetAlignedLogicalAddress = 23,
     WdfDeviceInitSetPnpPowerEventCallbacks = 55,
     WdfDeviceInitRegisterPnpStateChangeCallback = 58,
     WdfDeviceInitSetIoType = 61,
     WdfDeviceCreate = 75,
     WdfDeviceCreateDeviceInterface = 77,
     WdfDeviceConfigureRequestDispatching = 93,
+    WdfDmaEnablerCreate = 94,
     WdfDriverCreate = 116,
     WdfInterruptCreate = 141,
     WdfInterruptQueueDpcForIsr = 142,
     WdfInterruptGetDevice = 151,
     WdfIoQueueCreate = 152,
+    WdfIoQueueGetState = 153,
     WdfIoQueueGetDevice = 157,
+    WdfIoQueueRetrieveNextRequest = 158,
+    WdfIoQueuePurge = 165,
     WdfObjectGetTypedContextWorker = 202,
     WdfRequestUnmarkCancelable = 256,
     WdfRequestComplete = 263,
@@ -63,6 +70,7 @@ enum {
     WdfRequestGetIoQueue = 282,
     WdfCmResourceListGetCount = 304,
     WdfCmResourceListGetDescriptor = 305,
+    WdfCommonBufferCreateWithConfig = 383,
     WdfRequestMarkCancelableEx = 393
 };
 
@@ -103,6 +111,7 @@ typedef struct _WDF_DRIVER_CONFIG {
 typedef NTSTATUS NTAPI EVT_WDF_DEVICE_D0(WDFDEVICE Device, ULONG Other);
 typedef NTSTATUS NTAPI EVT_WDF_DEVICE_PREPARE_HARDWARE(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Translated);
 typedef NTSTATUS NTAPI EVT_WDF_DEVICE_RELEASE_HARDWARE(WDFDEVICE Device, WDFCMRESLIST Translated);
+typedef void NTAPI EVT_WDF_DEVICE_SURPRISE_REMOVAL(WDFDEVICE Device);
 
 /* 17 callbacks; those this driver has not stay NULL. */
 typedef struct _WDF_PNPPOWER_EVENT_CALLBACKS {
@@ -113,7 +122,9 @@ typedef struct _WDF_PNPPOWER_EVENT_CALLBACKS {
     PVOID EvtDeviceD0ExitPreInterruptsDisabled;
     EVT_WDF_DEVICE_PREPARE_HARDWARE *EvtDevicePrepareHardware;
     EVT_WDF_DEVICE_RELEASE_HARDWARE *EvtDeviceReleaseHardware;
-    PVOID Others[11];
+    PVOID SelfManagedIo[5];
+    EVT_WDF_DEVICE_SURPRISE_REMOVAL *EvtDeviceSurpriseRemoval;
+    PVOID Others[5];
 } WDF_PNPPOWER_EVENT_CALLBACKS;
 
 typedef struct _WDF_DEVICE_PNP_NOTIFICATION_DATA {
@@ -173,6 +184,21 @@ typedef struct _WDF_INTERRUPT_CONFIG {
     BOOLEAN CanWakeDevice;
 } WDF_INTERRUPT_CONFIG;
 
+typedef struct _WDF_DMA_ENABLER_CONFIG {
+    ULONG Size;
+    ULONG Profile; /* 4: scatter and gather, 64-bit addresses */
+    SIZE_T MaximumLength; /* of a transfer */
+    PVOID Callbacks[6]; /* fill, flush, disable, enable, self-managed I/O start and stop */
+    ULONG AddressWidthOverride;
+    ULONG WdmDmaVersionOverride;
+    ULONG Flags;
+} WDF_DMA_ENABLER_CONFIG;
+
+typedef struct _WDF_COMMON_BUFFER_CONFIG {
+    ULONG Size;
+    ULONG AlignmentRequirement; /* a mask: 64 bytes are 0x3f */
+} WDF_COMMON_BUFFER_CONFIG;
+
 /* The framework rejects a structure of a size it does not know. */
 #define AT(type, member, x64, x86) C_ASSERT(FIELD_OFFSET(type, member) == (sizeof(PVOID) == 8 ? x64 : x86))
 C_ASSERT(sizeof(WDF_BIND_INFO) == (sizeof(PVOID) == 8 ? 0x30 : 0x20));
@@ -189,5 +215,8 @@ AT(WDF_IO_QUEUE_CONFIG, Settings, 0x50, 0x30);
 C_ASSERT(sizeof(WDF_INTERRUPT_CONFIG) == (sizeof(PVOID) == 8 ? 0x68 : 0x3c));
 AT(WDF_INTERRUPT_CONFIG, EvtInterruptIsr, 0x18, 0x10);
 AT(WDF_INTERRUPT_CONFIG, PassiveHandling, 0x58, 0x30);
+AT(WDF_PNPPOWER_EVENT_CALLBACKS, EvtDeviceSurpriseRemoval, 0x60, 0x30);
+C_ASSERT(sizeof(WDF_DMA_ENABLER_CONFIG) == (sizeof(PVOID) == 8 ? 0x50 : 0x30));
+C_ASSERT(sizeof(WDF_COMMON_BUFFER_CONFIG) == 8);
 
 #endif
