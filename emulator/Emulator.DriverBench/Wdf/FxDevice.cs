@@ -45,6 +45,7 @@ internal sealed class FxDevice : FxObject
     public ExecutionLevel Level { get; }
     public SynchronizationScope Scope { get; }
     public CallbackLock? CallbackLock { get; }
+    public override CallbackConstraints? Constraints => new(Level == ExecutionLevel.Passive, CallbackLock);
     public PnpMachine Pnp { get; }
     public PowerMachine Power { get; }
     public PowerPolicy Policy { get; }
@@ -52,6 +53,7 @@ internal sealed class FxDevice : FxObject
 
     /// <summary>In the order of their creation.</summary>
     public List<FxInterrupt> Interrupts { get; } = [];
+    public List<FxDmaEnabler> DmaEnablers { get; } = [];
     public FxQueue? DefaultQueue { get; private set; }
 
     /// <summary>EvtDevicePrepareHardware is running.</summary>
@@ -268,6 +270,10 @@ internal sealed class FxDevice : FxObject
         Guest.SetU32(at, (Guest.U32(at) | set) & ~clear);
     }
 }
+
+/// <param name="IsPassive">They come at PASSIVE_LEVEL.</param>
+/// <param name="Lock">Null: they may come at the same time.</param>
+internal sealed record CallbackConstraints(bool IsPassive, CallbackLock? Lock);
 
 /// <summary>Keeps the callbacks of a device or queue apart, when the driver asked for that. A callback that would come inside another waits.</summary>
 internal sealed class CallbackLock(KmdfFramework framework, ExecutionLevel level)

@@ -53,6 +53,12 @@ internal class FxObject
         return address;
     }
 
+    /// <summary>Of queues and devices: what holds for the callbacks of objects below them that are to be serialized with theirs.</summary>
+    public virtual CallbackConstraints? Constraints => null;
+
+    /// <summary>It is the other, or below it in the tree.</summary>
+    public bool IsWithin(FxObject other) => this == other || (_parent?.IsWithin(other) ?? false);
+
     public void AddReference() => _references++;
 
     public void Release()

@@ -59,6 +59,7 @@ internal sealed class FxQueue : FxObject
     }
 
     public FxDevice Device { get; }
+    public override CallbackConstraints? Constraints => new(_passive, _lock);
     public bool IsPowerManaged => _config.IsPowerManaged;
     public bool IsDefault => _config.IsDefault;
     public QueueDispatch Dispatching => _config.Dispatch;

@@ -41,11 +41,15 @@ public sealed class KmdfFramework
         new QueueFunctions(this).AddTo(table);
         new RequestFunctions(this).AddTo(table);
         new InterruptFunctions(this).AddTo(table);
+        new DmaFunctions(this).AddTo(table);
+        new DeferredFunctions(this).AddTo(table);
         table.Seal();
         FxDriver.AddTo(this, library);
         FxDevice.AddTo(this, library);
         FxInterrupt.AddTo(this, library);
         FxRequest.AddTo(this, library);
+        FxTimer.AddTo(this, library);
+        FxWorkItem.AddTo(this, library);
     }
 
     /// <summary>The callbacks of drivers that were called, in the order of the calls.</summary>
@@ -153,12 +157,16 @@ public sealed class KmdfFramework
 }
 
 /// <summary>A driver that is bound to the framework.</summary>
-internal sealed class FxClient(ulong globals, ulong driverObject, string name)
+/// <param name="minor">The framework's minor version that it was built for.</param>
+internal sealed class FxClient(ulong globals, ulong driverObject, string name, uint minor)
 {
     /// <summary>Its WDF_DRIVER_GLOBALS.</summary>
     public ulong Globals { get; } = globals;
     public ulong DriverObject { get; } = driverObject;
     public string Name { get; } = name;
+
+    /// <summary>Built for this minor version of the framework's or a later one.</summary>
+    public bool IsBuiltFor(uint version) => minor >= version;
 
     /// <summary>From WdfDriverCreate on.</summary>
     public FxDriver? Driver { get; set; }

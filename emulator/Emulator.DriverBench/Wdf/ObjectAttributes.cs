@@ -27,6 +27,9 @@ internal enum AttributeRules
     NoParent = 1,
     Levels = 2,
     Required = 4,
+
+    /// <summary>Of the levels the execution level alone.</summary>
+    Level = 8,
 }
 
 /// <summary>A WDF_OBJECT_ATTRIBUTES that was checked.</summary>
@@ -34,7 +37,13 @@ internal sealed record ObjectAttributes(ulong Cleanup, ulong Destroy, ExecutionL
     ulong ContextType, ulong ContextSize, string ContextName)
 {
     private const ulong MostContext = 1 << 20;
-    private const uint Invalid = 0xC020_0209, ParentNotAllowed = 0xC020_020F, ScopeInvalid = 0xC020_0210, LevelInvalid = 0xC020_0211, NoParent = 0xC020_0212;
+    /// <summary>STATUS_WDF_OBJECT_ATTRIBUTES_INVALID.</summary>
+    public const uint Invalid = 0xC020_0209;
+
+    /// <summary>STATUS_WDF_PARENT_NOT_SPECIFIED.</summary>
+    public const uint NoParent = 0xC020_0212;
+
+    private const uint ParentNotAllowed = 0xC020_020F, ScopeInvalid = 0xC020_0210, LevelInvalid = 0xC020_0211;
 
     /// <summary>Reads them as FxValidateObjectAttributes does (wdfstatus.h has its answers).</summary>
     /// <param name="at">NULL when the driver gives none.</param>
@@ -66,11 +75,9 @@ internal sealed record ObjectAttributes(ulong Cleanup, ulong Destroy, ExecutionL
         if (largerSize > 0 && (type == 0 || largerSize < contextSize)) return Invalid;
         if (parent != 0 && (rules & AttributeRules.NoParent) != 0) return ParentNotAllowed;
         if (level is < 1 or > 3 || scope is < 1 or > 4) return Invalid;
-        if ((rules & AttributeRules.Levels) == 0)
-        {
-            if ((SynchronizationScope)scope is not (SynchronizationScope.Inherit or SynchronizationScope.None)) return ScopeInvalid;
-            if ((ExecutionLevel)level != ExecutionLevel.Inherit) return LevelInvalid;
-        }
+        bool isScoped = (SynchronizationScope)scope is not (SynchronizationScope.Inherit or SynchronizationScope.None);
+        if (isScoped && (rules & AttributeRules.Levels) == 0) return ScopeInvalid;
+        if ((ExecutionLevel)level != ExecutionLevel.Inherit && (rules & (AttributeRules.Levels | AttributeRules.Level)) == 0) return LevelInvalid;
         if (Math.Max(largerSize, contextSize) > MostContext) return NtStatus.InsufficientResources;
         attributes = new ObjectAttributes(cleanup, destroy, (ExecutionLevel)level, (SynchronizationScope)scope, parent, type,
             Math.Max(largerSize, contextSize), name);

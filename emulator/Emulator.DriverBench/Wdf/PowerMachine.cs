@@ -39,12 +39,16 @@ internal sealed class PowerMachine(FxDevice device)
             UndoInterrupts();
             return false;
         }
+        if (!device.DmaEnablers.TrueForAll(e => e.PowerUp()))
+        {
+            UndoDma();
+            return false;
+        }
         device.ResumeQueues();
         if (!StartSelfManagedIo())
         {
             device.HoldQueues();
-            device.Ask(PnpPowerCallback.D0ExitPreInterruptsDisabled, $"to {Name(DevicePower.D3Final)}", (ulong)DevicePower.D3Final);
-            UndoInterrupts();
+            UndoDma();
             return false;
         }
         State = DevicePower.D0;
@@ -56,6 +60,7 @@ internal sealed class PowerMachine(FxDevice device)
     {
         bool success = SuspendSelfManagedIo(target);
         device.HoldQueues();
+        success &= DisableDma();
         success &= NtStatus.IsSuccess(device.Ask(PnpPowerCallback.D0ExitPreInterruptsDisabled, $"to {Name(target)}", (ulong)target));
         success &= DisconnectInterrupts();
         success &= NtStatus.IsSuccess(device.Ask(PnpPowerCallback.D0Exit, $"to {Name(target)}", (ulong)target));
@@ -86,6 +91,21 @@ internal sealed class PowerMachine(FxDevice device)
         bool success = true;
         for (int i = device.Interrupts.Count - 1; i >= 0; i--) success &= NtStatus.IsSuccess(device.Interrupts[i].Disconnect());
         return success;
+    }
+
+    /// <summary>All of them, whatever one answers.</summary>
+    private bool DisableDma()
+    {
+        bool success = true;
+        foreach (FxDmaEnabler enabler in device.DmaEnablers.ToArray()) success &= enabler.PowerDown();
+        return success;
+    }
+
+    private void UndoDma()
+    {
+        DisableDma();
+        device.Ask(PnpPowerCallback.D0ExitPreInterruptsDisabled, $"to {Name(DevicePower.D3Final)}", (ulong)DevicePower.D3Final);
+        UndoInterrupts();
     }
 
     private void UndoInterrupts()

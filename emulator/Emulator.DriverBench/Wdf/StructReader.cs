@@ -19,6 +19,13 @@ internal struct StructReader
     public uint U32() => _machine.Guest.U32(Next(4));
     public ulong Pointer() => _machine.Guest.Pointer(Next((uint)_machine.Layout.Pointer));
 
+    /// <summary>The next field is DECLSPEC_ALIGN(8).</summary>
+    public void AlignTo8()
+    {
+        _alignment = 8;
+        _at = (_at + 7) & ~7UL;
+    }
+
     /// <summary>The address of a pointer-sized field, which is passed over.</summary>
     public ulong PointerAddress() => Next((uint)_machine.Layout.Pointer);
 

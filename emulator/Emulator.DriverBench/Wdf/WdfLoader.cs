@@ -38,7 +38,7 @@ internal sealed class WdfLoader(KmdfFramework framework, FunctionTable table)
         if (!FunctionNames.Counts.Contains((int)count)) return Refuse(NtStatus.InvalidParameter, $"no version has {count} functions");
         if (functions == 0 || target == 0) return Refuse(NtStatus.InvalidParameter, "it gives no place for the functions or for its globals");
         ulong globals = CreateGlobals(driver);
-        framework.Bind(new FxClient(globals, driverObject, driver));
+        framework.Bind(new FxClient(globals, driverObject, driver, minor));
         if (count >= FunctionNames.FirstByPointer) machine.Guest.SetPointer(functions, table.Address);
         else machine.Guest.SetBytes(functions, machine.Guest.Bytes(table.Address, (int)count * machine.Layout.Pointer));
         machine.Guest.SetPointer(module, framework.Library.Base);

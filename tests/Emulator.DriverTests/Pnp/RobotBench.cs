@@ -9,13 +9,14 @@ using Emulator.DriverTests.GuestDrivers;
 
 namespace Emulator.DriverTests.Pnp;
 
-/// <summary>A robot in the bench with its pair and the filter, from the real binaries.</summary>
+/// <summary>A robot in the bench with its pair, or KmdfRobot, and the filter, from the real binaries.</summary>
 internal sealed class RobotBench
 {
     public const uint GetInfo = 0x0022_6000, GetState = 0x0022_6004, GetStatistics = 0x0022_6018;
     public const uint Drive = 1, Turn = 2, Wait = 7;
 
     private readonly string _robot;
+    private readonly LoadedDriver? _general;
 
     public RobotBench(Machine architecture, string robot, InterruptGrant interrupts)
         : this(architecture, robot) => Plug(interrupts);
@@ -24,14 +25,17 @@ internal sealed class RobotBench
     public RobotBench(Machine architecture, string robot)
     {
         Machine = new BenchMachine(architecture);
-        General = Load("GeneralRobot");
+        if (robot != "KmdfRobot") _general = Load("GeneralRobot");
         Specific = Load(robot);
         Filter = Load("AfterThought");
         _robot = robot;
     }
 
     public BenchMachine Machine { get; }
-    public LoadedDriver General { get; }
+
+    /// <summary>The general half of a pair.</summary>
+    public LoadedDriver General => _general ?? throw new InvalidOperationException("KmdfRobot has the framework for its other half.");
+
     public LoadedDriver Specific { get; }
     public LoadedDriver Filter { get; }
     public DeviceNode Node { get; private set; } = null!;
@@ -54,7 +58,7 @@ internal sealed class RobotBench
             Arena = new ArenaOptions { Width = 3000, Height = 2000, Obstacles = [], Objects = [] },
             Start = new PoseOptions { X = 1000, Y = 1000 },
         };
-        Node = Machine.Plug(slot => _robot == "ProsewareRobot" ? new ProsewareRobot(slot, options) : new ContosoRobot(slot, options), interrupts);
+        Node = Machine.Plug(slot => _robot == "ContosoRobot" ? new ContosoRobot(slot, options) : new ProsewareRobot(slot, options), interrupts);
         Node.AddDevice(Specific, Filter);
     }
 

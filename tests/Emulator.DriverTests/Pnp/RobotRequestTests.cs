@@ -10,6 +10,8 @@ namespace Emulator.DriverTests.Pnp;
 [TestFixture(Machine.I386, "ProsewareRobot")]
 [TestFixture(Machine.Amd64, "ContosoRobot")]
 [TestFixture(Machine.I386, "ContosoRobot")]
+[TestFixture(Machine.Amd64, "KmdfRobot")]
+[TestFixture(Machine.I386, "KmdfRobot")]
 [Category("Driver")]
 internal sealed class RobotRequestTests(Machine architecture, string robot)
 {

@@ -8,8 +8,8 @@ enum {
     WdfWdmDeviceGetWdfDeviceHandle = 30, WdfDeviceWdmGetDeviceObject = 31, WdfDeviceWdmGetAttachedDevice = 32, WdfDeviceWdmGetPhysicalDevice = 33,
     WdfDeviceGetDriver = 39, WdfDeviceGetDevicePnpState = 43, WdfDeviceSetStaticStopRemove = 76, WdfDeviceGetDefaultQueue = 92,
     WdfDriverWdmGetDriverObject = 118, WdfWdmDriverGetWdfDriverHandle = 120, WdfInterruptAcquireLock = 144, WdfInterruptReleaseLock = 145,
-    WdfInterruptWdmGetInterrupt = 148, WdfInterruptGetInfo = 149, WdfIoQueueGetState = 153, WdfIoQueueStart = 154, WdfIoQueueStop = 155,
-    WdfIoQueueStopSynchronously = 156, WdfIoQueueRetrieveNextRequest = 158, WdfIoQueueDrain = 163, WdfIoQueuePurge = 165, WdfIoQueueReadyNotify = 166,
+    WdfInterruptWdmGetInterrupt = 148, WdfInterruptGetInfo = 149, WdfIoQueueStart = 154, WdfIoQueueStop = 155, WdfIoQueueStopSynchronously = 156,
+    WdfIoQueueDrain = 163, WdfIoQueueReadyNotify = 166,
     WdfMemoryCreate = 192, WdfMemoryGetBuffer = 194, WdfObjectAllocateContext = 203, WdfObjectContextGetObject = 204, WdfObjectDelete = 208,
     WdfRequestIsCanceled = 257, WdfRequestGetParameters = 266, WdfRequestSetInformation = 275, WdfRequestGetInformation = 276, WdfRequestRequeue = 283,
     WdfRequestWdmGetIrp = 285

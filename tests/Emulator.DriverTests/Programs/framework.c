@@ -16,14 +16,15 @@
 #define FILTER 9
 #define SERIALIZED 10 /* one callback of the device at a time */
 #define PASSIVE 11 /* and that at PASSIVE_LEVEL */
+#define DMA 12 /* with a DMA enabler that has callbacks */
 
 #define BUFFERED(n) CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800 + (n), METHOD_BUFFERED, FILE_ANY_ACCESS)
 
 enum {
-    WdfDeviceInitSetRequestAttributes = 72, WdfFdoInitSetFilter = 129, WdfInterruptSynchronize = 143, WdfIoQueueRetrieveNextRequest = 158,
+    WdfDeviceInitSetRequestAttributes = 72, WdfFdoInitSetFilter = 129, WdfDmaTransactionCreate = 98, WdfInterruptSynchronize = 143,
     WdfObjectReferenceActual = 205, WdfObjectCreate = 207, WdfObjectDelete = 208, WdfRequestMarkCancelable = 255,
     WdfRequestStopAcknowledge = 284, WdfWaitLockCreate = 312, WdfWaitLockAcquire = 313, WdfWaitLockRelease = 314, WdfSpinLockCreate = 315,
-    WdfSpinLockAcquire = 316, WdfSpinLockRelease = 317, WdfTimerCreate = 318
+    WdfSpinLockAcquire = 316, WdfSpinLockRelease = 317
 };
 
 typedef struct { CHAR Name; } LETTER;
@@ -39,6 +40,9 @@ static const WDF_OBJECT_CONTEXT_TYPE_INFO ContextType = { sizeof ContextType, "S
 static const WDF_OBJECT_CONTEXT_TYPE_INFO LetterType = { sizeof LetterType, "LETTER", sizeof(LETTER), &LetterType, NULL };
 ULONG Check(WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual, WDFINTERRUPT interrupt, WDFREQUEST request);
 void Change(ULONG number, WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual);
+ULONG CheckDma(WDFDEVICE device, const WDF_OBJECT_ATTRIBUTES *first, const WDF_OBJECT_ATTRIBUTES *second);
+NTSTATUS Deferred(ULONG number, WDFDEVICE device, PULONG out);
+NTSTATUS CreateDma(WDFDEVICE device, WDF_DMA_ENABLER_CONFIG *config, WDF_OBJECT_ATTRIBUTES *attributes, WDFDMAENABLER *enabler);
 DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBindClass(PWDF_BIND_INFO Info, PWDF_DRIVER_GLOBALS Globals, PVOID ClassInfo);
 
 static LONG Depth, Deepest; /* of callbacks inside each other */
@@ -80,9 +84,14 @@ static void NTAPI EvtDestroy(WDFOBJECT object)
     Log[Logged++] = (CHAR)(((LETTER *)Get(object, &LetterType))->Name - 'a' + 'A');
 }
 
+static WDF_OBJECT_ATTRIBUTES Logging(WDFOBJECT parent)
+{
+    return (WDF_OBJECT_ATTRIBUTES){ sizeof(WDF_OBJECT_ATTRIBUTES), EvtCleanup, EvtDestroy, 1, 1, parent, 0, &LetterType };
+}
+
 static WDFOBJECT Create(CHAR name, WDFOBJECT parent)
 {
-    WDF_OBJECT_ATTRIBUTES attributes = { sizeof attributes, EvtCleanup, EvtDestroy, 1, 1, parent, 0, &LetterType };
+    WDF_OBJECT_ATTRIBUTES attributes = Logging(parent);
     WDFOBJECT object = NULL;
 
     if (NT_SUCCESS(WDF(WdfObjectCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, &attributes, &object))) {
@@ -155,6 +164,7 @@ static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
     STATE *context = Context(queue);
     WDF_IO_QUEUE_CONFIG small = { .Size = 4 };
     WDF_OBJECT_ATTRIBUTES attributes = { .Size = sizeof attributes, .ExecutionLevel = 1, .SynchronizationScope = 1 };
+    WDF_DMA_ENABLER_CONFIG dma = { .Size = sizeof dma, .Profile = 1, .MaximumLength = 4096 };
     static const GUID guid = { 1, 2, 3, { 4 } };
     WDFDEVICE device = WDF(WdfIoQueueGetDevice, WDFDEVICE, WDFQUEUE)(WdfDriverGlobals, queue);
     WDFOBJECT object;
@@ -207,9 +217,21 @@ static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
         *(PULONG)Output(request) = Check(device, context->Sequential, context->Manual, context->Interrupt, request);
         Complete(request, STATUS_SUCCESS, 4);
         return;
+    case BUFFERED(7): /* the line that does not hold; then in which order the enabler and its buffer went */
+        attributes = Logging(NULL);
+        buffer = Output(request);
+        *(PULONG)buffer = CheckDma(device, &attributes, &attributes);
+        RtlCopyMemory((PUCHAR)buffer + 4, Log, Logged);
+        Complete(request, STATUS_SUCCESS, 4 + Logged);
+        return;
     case BUFFERED(0):
         break;
     default:
+        if (code >= BUFFERED(20)) {
+            status = Deferred((code >> 2 & 0xfff) - 0x800, device, Output(request));
+            Complete(request, status, 16);
+            return;
+        }
         Change((code >> 2 & 0xfff) - 0x800, device, context->Sequential, context->Manual);
         Complete(request, STATUS_SUCCESS, 0);
         return;
@@ -241,7 +263,7 @@ static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
         WDF(WdfDeviceCreateDeviceInterface, NTSTATUS, WDFDEVICE, const GUID *, PUNICODE_STRING)(WdfDriverGlobals, device, &guid, NULL);
         Unlock(context);
         break;
-    case 13: WDF(WdfTimerCreate, NTSTATUS, PVOID, PVOID, PVOID)(WdfDriverGlobals, NULL, NULL, NULL); break;
+    case 13: WDF(WdfDmaTransactionCreate, NTSTATUS, PVOID, PVOID, PVOID)(WdfDriverGlobals, NULL, NULL, NULL); break;
     case 14: Delete(queue); break;
     case 15: Complete(request, STATUS_SUCCESS, 4096); return;
     case 16: *(volatile CHAR *)request = 1; break; /* a handle is no pointer */
@@ -258,6 +280,9 @@ static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
         attributes.Size = 4;
         status = WDF(WdfObjectCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, &attributes, &object);
         break;
+    case 23: dma.Size = 4; status = CreateDma(device, &dma, NULL, &object); break;
+    case 24: dma.AddressWidthOverride = 40; status = CreateDma(device, &dma, NULL, &object); break; /* wider than the profile */
+    case 25: dma.Profile = 7; CreateDma(device, &dma, NULL, &object); break; /* the system's controller */
     default: context->Fault = fault; break; /* for a callback */
     }
     Complete(request, status, 0);
@@ -307,6 +332,26 @@ static NTSTATUS NTAPI D0Exit(WDFDEVICE device, ULONG other)
     return Of(device)->Fault == 102 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
 }
 
+static STATE *OfEnabler; /* the one device's */
+
+static NTSTATUS NTAPI DmaEvent(WDFDMAENABLER enabler)
+{
+    UNREFERENCED_PARAMETER(enabler);
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI DmaFill(WDFDMAENABLER enabler)
+{
+    UNREFERENCED_PARAMETER(enabler);
+    return OfEnabler->Fault == 104 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+}
+
+static NTSTATUS NTAPI DmaEnable(WDFDMAENABLER enabler)
+{
+    UNREFERENCED_PARAMETER(enabler);
+    return OfEnabler->Fault == 105 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+}
+
 static NTSTATUS NTAPI PrepareHardware(WDFDEVICE device, WDFCMRESLIST raw, WDFCMRESLIST translated)
 {
     UNREFERENCED_PARAMETER(device);
@@ -339,8 +384,10 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
     WDF_PNPPOWER_EVENT_CALLBACKS power = {
         .Size = sizeof power, .EvtDeviceD0Entry = D0, .EvtDeviceD0EntryPostInterruptsEnabled = D0, .EvtDeviceD0Exit = D0Exit,
         .EvtDeviceD0ExitPreInterruptsDisabled = D0Exit, .EvtDevicePrepareHardware = PrepareHardware, .EvtDeviceReleaseHardware = ReleaseHardware,
-        /* self-managed I/O: cleanup, flush, init, suspend, restart; surprise removal, query remove, query stop */
-        .Others = { VoidEvent, VoidEvent, Event, Event, Event, VoidEvent, Event, QueryStop },
+        /* cleanup, flush, init, suspend, restart; query remove, query stop */
+        .SelfManagedIo = { VoidEvent, VoidEvent, Event, Event, Event },
+        .EvtDeviceSurpriseRemoval = VoidEvent,
+        .Others = { Event, QueryStop },
     };
     WDF_OBJECT_ATTRIBUTES attributes = { .Size = sizeof attributes, .ExecutionLevel = 1, .SynchronizationScope = 1, .ContextTypeInfo = &ContextType };
     WDF_OBJECT_ATTRIBUTES requests = { .Size = sizeof requests, .ExecutionLevel = 1, .SynchronizationScope = 1 };
@@ -352,6 +399,10 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
         .Size = sizeof sequential, .DispatchType = 1, .PowerManaged = 2, .EvtIoWrite = EvtIoWrite, .EvtIoStop = EvtIoStop, .EvtIoResume = EvtIoResume,
     };
     WDF_IO_QUEUE_CONFIG manual = { .Size = sizeof manual, .DispatchType = 3, .PowerManaged = 0 };
+    WDF_DMA_ENABLER_CONFIG dma = {
+        .Size = sizeof dma, .Profile = 3, .MaximumLength = 4096, .Callbacks = { DmaFill, DmaEvent, DmaEvent, DmaEnable, DmaEvent, DmaEvent },
+    };
+    WDFDMAENABLER enabler;
     WDF_INTERRUPT_CONFIG interrupt = { .Size = sizeof interrupt, .ShareVector = 2, .EvtInterruptIsr = Isr };
     WDFDEVICE device;
     STATE *context;
@@ -371,6 +422,11 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
     status = WDF(WdfDeviceCreate, NTSTATUS, PWDFDEVICE_INIT *, WDF_OBJECT_ATTRIBUTES *, WDFDEVICE *)(WdfDriverGlobals, &init, &attributes, &device);
     if (!NT_SUCCESS(status) || VARIANT == FILTER) return status;
     context = Of(device);
+    if (VARIANT == DMA) {
+        OfEnabler = context;
+        status = CreateDma(device, &dma, NULL, &enabler);
+        if (!NT_SUCCESS(status)) return status;
+    }
     status = WDF(WdfSpinLockCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFSPINLOCK *)(WdfDriverGlobals, NULL, &context->Lock);
     if (!NT_SUCCESS(status)) return status;
     status = WDF(WdfInterruptCreate, NTSTATUS, WDFDEVICE, WDF_INTERRUPT_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFINTERRUPT *)(

@@ -63,6 +63,8 @@ internal sealed class FrameworkBench
         Machine.Unload(Driver);
     }
 
+    private static string Program(string name) => Path.Combine(TestContext.CurrentContext.TestDirectory, "Programs", name);
+
     private static string Build(Machine architecture, int variant)
     {
         bool x64 = architecture == System.Reflection.PortableExecutable.Machine.Amd64;
@@ -74,7 +76,7 @@ internal sealed class FrameworkBench
         return Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "framework.c", $"framework-{architecture}-{variant}", "-O2",
             [.. flags, $"-DVARIANT={variant}", "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
              "-isystem", $"/usr/{target}/include/ddk", $"-I{Path.Combine(GuestDriverFiles.Repository(), "guest-drivers", "robot", "kmdf")}",
-             Path.Combine(TestContext.CurrentContext.TestDirectory, "Programs", "framework-functions.c"), library,
+             Program("framework-functions.c"), Program("framework-dma.c"), Program("framework-deferred.c"), library,
              "-lntoskrnl", "-lhal"]);
     }
 }

@@ -336,7 +336,7 @@ internal sealed class FrameworkTests(Machine architecture)
             Is.EqualTo(new[] { ($"framework-{architecture}-9", 3), ("KmdfRobot", 2), ("pci", 1) }));
         Assert.That(bench.Node.Start(), Is.EqualTo(Success));
         BenchFile file = bench.Node.Open();
-        BenchRequest read = file.Read(KmdfBench.StateSize);
+        BenchRequest read = file.Control(KmdfBench.GetState, outputLength: KmdfBench.StateSize);
         Assert.That((read.Status, read.Information), Is.EqualTo((Success, (ulong)KmdfBench.StateSize)));
         Assert.That(read.Visited, Is.EqualTo(bench.Node.Stack.Take(2).Select(l => l.Device)));
         bench.TakeEvents();

@@ -12,8 +12,14 @@ namespace Emulator.DriverTests.Wdf;
 internal sealed class KmdfBench
 {
     public const uint GetInfo = 0x0022_6000, GetState = 0x0022_6004, Execute = 0x0022_E008, Stop = 0x0022_A00C, GetStatistics = 0x0022_6018;
-    public const int InfoSize = 76, StateSize = 44, CompletionSize = 20, StatisticsSize = 24;
-    public const uint Drive = 1, Turn = 2, Wait = 7;
+    public const int InfoSize = 76, StateSize = 44, CompletionSize = 20, StatisticsSize = 24, EventSize = 16;
+    public const uint Drive = 1, Turn = 2, Velocity = 3, Light = 6, Wait = 7, Unknown = 99;
+
+    /// <summary>ROBOT_RESULT.</summary>
+    public const int Ok = 1, Blocked = 2, Aborted = 4, Invalid = 5;
+
+    /// <summary>ROBOT_EVENT_TYPE.</summary>
+    public const int BumpEvent = 1, FaultEvent = 3, ProgramEvent = 5;
 
     /// <param name="failingAllocation">Of those from the plugging in on, which one is to fail; 0 none.</param>
     /// <param name="filter">Loads the filter above; AfterThought unless told otherwise.</param>
@@ -48,7 +54,7 @@ internal sealed class KmdfBench
         Node = Plug(interrupts);
     }
 
-    /// <summary>A ROBOT_COMMAND through the mailbox.</summary>
+    /// <summary>A ROBOT_COMMAND by itself.</summary>
     public static BenchRequest Command(BenchFile file, uint opcode, int argument0, int argument1, uint tag = 1)
     {
         byte[] command = Program((opcode, argument0, argument1));
@@ -69,6 +75,11 @@ internal sealed class KmdfBench
         }
         return bytes;
     }
+
+    /// <summary>ROBOT_EVENTs: type, value, number and tag.</summary>
+    public static (int Type, int Value, int Number, int Tag)[] Events(BenchRequest read)
+        => [.. Enumerable.Range(0, (int)read.Information / EventSize).Select(i => i * 4)
+            .Select(i => (Field(read.Output, i), Field(read.Output, i + 1), Field(read.Output, i + 2), Field(read.Output, i + 3)))];
 
     public static int Field(byte[] structure, int index) => BinaryPrimitives.ReadInt32LittleEndian(structure.AsSpan(4 * index));
 

@@ -43,7 +43,8 @@ internal sealed class KmdfLifeTests(Machine architecture)
             failures.Add(bench.Machine.Faults.Injected[0].Text.Split(' ')[0]);
         }
         Assert.That(failures, Is.SupersetOf(new[] { "imp_WdfDeviceCreate", "imp_WdfInterruptCreate", "imp_WdfIoQueueCreate",
-            "imp_WdfDeviceCreateDeviceInterface", "MmMapIoSpace", "IoConnectInterruptEx" }));
+            "imp_WdfDeviceCreateDeviceInterface", "imp_WdfDmaEnablerCreate", "imp_WdfCommonBufferCreateWithConfig", "IoGetDmaAdapter",
+            "HalAllocateCommonBuffer", "MmMapIoSpace", "IoConnectInterruptEx" }));
     }
 
     [TestCase(InterruptGrant.Messages)]
@@ -73,12 +74,13 @@ internal sealed class KmdfLifeTests(Machine architecture)
         if (bench.IsAdded && NtStatus.IsSuccess(node.Start()))
         {
             file = node.Open();
+            requests.Add(file.Read(KmdfBench.EventSize));
             requests.Add(KmdfBench.Command(file, KmdfBench.Drive, 20, 100));
             bench.Machine.Advance(2_000_000_000);
             requests.Add(KmdfBench.Command(file, KmdfBench.Drive, 500, 100));
             bench.Machine.Advance(20_000_000);
             Expect(node.SetSystemPower(4));
-            requests.Add(file.Read(KmdfBench.StateSize));
+            requests.Add(file.Control(KmdfBench.GetState, outputLength: KmdfBench.StateSize));
             Expect(node.SetSystemPower(1));
             bench.Machine.Advance(1_000_000);
             // NT asks nothing of a device that has said it failed.
@@ -120,11 +122,11 @@ internal sealed class KmdfLifeTests(Machine architecture)
     private static bool Step(KmdfBench bench, Random random, List<string> steps, BenchFile file, List<BenchRequest> requests)
     {
         DeviceNode node = bench.Node;
-        int step = random.Next(12);
+        int step = random.Next(16);
         steps.Add(step.ToString(CultureInfo.InvariantCulture));
         switch (step)
         {
-            case 0: requests.Add(file.Read(KmdfBench.StateSize)); break;
+            case 0: requests.Add(file.Control(KmdfBench.GetState, outputLength: KmdfBench.StateSize)); break;
             case 1: requests.Add(KmdfBench.Command(file, KmdfBench.Drive, random.Next(-50, 50), 200)); break;
             case 2: requests.Add(KmdfBench.Command(file, KmdfBench.Wait, random.Next(30), 0)); break;
             case 3: requests.Add(file.Control(KmdfBench.Stop)); break;
@@ -140,7 +142,7 @@ internal sealed class KmdfLifeTests(Machine architecture)
             case 7:
                 if (!NtStatus.IsSuccess(node.QueryStop())) break;
                 Expect(node.Stop());
-                requests.Add(file.Read(KmdfBench.StateSize));
+                requests.Add(file.Control(KmdfBench.GetState, outputLength: KmdfBench.StateSize));
                 Expect(node.Start());
                 break;
             case 8:
@@ -151,8 +153,15 @@ internal sealed class KmdfLifeTests(Machine architecture)
                 Expect(node.CancelRemove());
                 break;
             case 10: requests.Add(file.Write(KmdfBench.Program((KmdfBench.Wait, random.Next(20), 0), (KmdfBench.Drive, random.Next(-50, 50), 200)))); break;
+            case 11: requests.Add(file.Read(KmdfBench.EventSize * random.Next(1, 4))); break;
+            case 12: requests.Add(KmdfBench.Command(file, KmdfBench.Velocity, random.Next(-50, 50), random.Next(-50, 50))); break;
+            case 13: requests.Add(KmdfBench.Command(file, KmdfBench.Unknown, 0, 0)); break;
+            case 14:
+                // More than the ring has room for.
+                requests.Add(file.Write(KmdfBench.Program([.. Enumerable.Range(0, 100).Select(i => (KmdfBench.Light, i, 0))])));
+                break;
             default:
-                Expect(node.SurpriseRemove());
+                Expect(node.SurpriseRemove(pull: random.Next(2) == 0));
                 return false;
         }
         return true;
