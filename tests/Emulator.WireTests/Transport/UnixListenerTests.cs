@@ -238,7 +238,7 @@ public sealed class UnixListenerTests
                     start.SignalAndWait();
                     try
                     {
-                        listeners[index] = UnixListener.Bind(SocketPath);
+                        listeners[index] = UnixListener.Bind(SocketPath, 1, Generous);
                     }
                     catch (TransportException e) when (e.Errno == Errno.EADDRINUSE)
                     {
