@@ -17,8 +17,8 @@ rm -rf "$results"
 qemu-config/provision-qemu.sh >/dev/null && qemu-config/guests/linux/build-image.sh >/dev/null || echo "The guest tests will fail: see above." >&2
 
 # One project at a time: guests under TCG want the cores for themselves. The console names what failed, and why.
-# A script's background job ignores Ctrl-C, and so would the programs whose answer to it is tested.
-env --default-signal=INT dotnet test Emulator.sln -c Release --no-build -m:1 --logger 'trx;LogFilePrefix=run' --logger 'console;verbosity=minimal' --results-directory "$results" -v quiet "$@"
+dotnet test Emulator.sln -c Release --no-build -m:1 --logger 'trx;LogFilePrefix=run' --logger 'console;verbosity=minimal' \
+    --results-directory "$results" -v quiet "$@"
 status=$?
 
 # Each project leaves a file with one <Counters total= executed= passed= failed= .../>.

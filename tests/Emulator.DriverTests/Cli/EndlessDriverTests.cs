@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Reflection.PortableExecutable;
 using Emulator.DriverBench.Kernel;
 using Emulator.DriverBench.Pe;
@@ -55,15 +54,11 @@ internal sealed class EndlessDriverTests
         string trace = folder.In("bench.trace");
         string emulator = Path.Combine(AppContext.BaseDirectory, "emulator.dll");
         string[] command = [emulator, "bench", "run", Driver(Machine.Amd64), "--model", "scratch", "--trace", trace];
-        using Process run = Process.Start(new ProcessStartInfo("dotnet", command)
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
+        using Process run = Process.Start(ForegroundProcess.Of("dotnet", command))!;
         Task<string> output = run.StandardOutput.ReadToEndAsync(), errors = run.StandardError.ReadToEndAsync();
         // It is made behind the handler of signals and just before the drivers run.
         Assert.That(SpinWait.SpinUntil(() => File.Exists(trace) || run.HasExited, TimeSpan.FromMinutes(2)), Is.True);
-        using Process kill = Process.Start("kill", ["-INT", run.Id.ToString(CultureInfo.InvariantCulture)]);
+        ForegroundProcess.Signal(run, "INT");
         Assert.That(run.WaitForExit(TimeSpan.FromMinutes(2)), Is.True);
         Assert.That(errors.Result, Does.Match("^emulator: Ctrl-C stopped the bench in .+\n$"));
         Assert.That(run.ExitCode, Is.EqualTo(1));

@@ -103,7 +103,8 @@ public sealed class RobotLabTests
                 client.Write32(0, 0x048, 7);     // COMMAND: WAIT
                 WaitForLine(run, "r: x 400, y 750 mm, heading 0.0°; wait 60000 ms; pen up; bumpers free; battery 100 %");
             }
-            Signal(run, "TERM");
+            ForegroundProcess.Signal(run, "TERM");
+            Assert.That(run.WaitForExit(Patience), Is.True);
             Assert.That(run.ExitCode, Is.Zero, run.StandardError.ReadToEnd());
         }
         finally
@@ -160,7 +161,7 @@ public sealed class RobotLabTests
     private static Process Start(string program, params string[] arguments)
     {
         string path = program == "emulator" ? Path.Combine(AppContext.BaseDirectory, program) : program;
-        var start = new ProcessStartInfo(path, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = ForegroundProcess.Of(path, arguments);
         start.Environment["TERM"] = "xterm";
         start.Environment.Remove("NO_COLOR");
         return Process.Start(start)!;
@@ -181,13 +182,6 @@ public sealed class RobotLabTests
             if (line == expected) return;
         }
         Assert.Fail($"It ended without '{expected}': {run.StandardError.ReadToEnd()}");
-    }
-
-    private static void Signal(Process run, string signal)
-    {
-        using Process kill = Process.Start("kill", [$"-{signal}", run.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
-        kill.WaitForExit();
-        Assert.That(run.WaitForExit(Patience), Is.True);
     }
 
     private LabSource Lab(string option, out int column)

@@ -258,9 +258,8 @@ public sealed class RunningLabTests
     [TestCase("HUP")]
     public void The_program_says_ready_and_a_signal_ends_it_in_order(string signal)
     {
-        using Process run = Process.Start(new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "emulator"),
-            ["run", _labFile, "--trace", _folder.In("lab.trace")])
-        { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using Process run = Process.Start(ForegroundProcess.Of(
+            Path.Combine(AppContext.BaseDirectory, "emulator"), "run", _labFile, "--trace", _folder.In("lab.trace")))!;
         try
         {
             var lines = new List<string>();
@@ -269,7 +268,7 @@ public sealed class RunningLabTests
             {
                 $"lp  parallel-port  9710:9805  {_folder.In("run/lp.sock")}", $"dev  scratch  1af4:10f0  {_folder.In("run/dev.sock")}",
             }));
-            using (Process kill = Process.Start("kill", [$"-{signal}", run.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)])) kill.WaitForExit();
+            ForegroundProcess.Signal(run, signal);
             Assert.That(run.WaitForExit(Patience), Is.True);
             Assert.That(run.ExitCode, Is.Zero, run.StandardError.ReadToEnd());
         }
