@@ -57,6 +57,7 @@ internal sealed class BenchFiles
 
     private DriverFile Open(string path)
     {
+        if (path.Length == 0) throw new UserError("the name of a driver's file is empty; name a driver (.sys)");
         string full = Path.GetFullPath(path);
         if (_files.Find(f => f.FullPath == full) is { } known) return known;
         DriverFile file = DriverFile.Open(path);

@@ -94,10 +94,10 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
 
     private static byte[]? TryBytes(string? text)
     {
-        if (text is null) return null;
+        if (text is null or "@") return null;
         try
         {
-            byte[] bytes = text.StartsWith('@') ? File.ReadAllBytes(text[1..]) : Convert.FromHexString(text);
+            byte[] bytes = text.StartsWith('@') ? ReadFile(text[1..]) : Convert.FromHexString(text);
             return bytes.Length is > 0 and <= LongestData ? bytes : null;
         }
         catch (FormatException)
@@ -108,5 +108,13 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         {
             throw new UserError($"--steps: {problem.Message.TrimEnd('.')}", cause: problem);
         }
+    }
+
+    // No more than shows that it is too long: a device has no end.
+    private static byte[] ReadFile(string path)
+    {
+        byte[] bytes = new byte[LongestData + 1];
+        using FileStream file = File.OpenRead(path);
+        return bytes[..file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)];
     }
 }

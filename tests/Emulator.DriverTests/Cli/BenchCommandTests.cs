@@ -243,6 +243,8 @@ internal sealed class BenchCommandTests(Machine architecture)
         string other = GuestDriverFiles.PathOf(architecture == Machine.Amd64 ? Machine.I386 : Machine.Amd64, "AfterThought.sys");
         Refused("there is no such file; name a driver (.sys), `make drivers` builds the robots'", "run", folder.In("none.sys"));
         Refused("is a folder; name the driver files in it", "run", folder.Path);
+        Refused("the name of a driver's file is empty", "run", "");
+        Refused("the name of a driver's file is empty", "run", Proseware, "--filter", "ProsewareRobot=");
         Refused("not a PE file: no MZ at offset 0", "run", text);
         Refused("name files for one machine", "run", Proseware, other);
         Refused("says which device it drives; choose with --model: parallel-port,", "run", alone);
@@ -254,6 +256,9 @@ internal sealed class BenchCommandTests(Machine architecture)
         Refused("unknown option '--liv'; did you mean \"--live\"?", "run", Proseware, "--liv");
         Refused("no step \"strat\"; did you mean \"start\"?", "run", Proseware, "--steps", "strat");
         Refused("write ioctl=CODE", "run", Proseware, "--steps", "start,ioctl=x");
+        Refused("write write=HEX or write=@FILE, at most 1 MiB", "run", Proseware, "--steps", "start,write=@");
+        Refused("write write=HEX or write=@FILE, at most 1 MiB", "run", Proseware, "--steps", "start,write=@/dev/zero");
+        Refused("--steps: Could not find file '", "run", Proseware, "--steps", $"start,write=@{folder.In("none")}");
         Refused("write wait=TIME", "run", Proseware, "--steps", "wait=9000s");
         Refused("start takes no value", "run", Proseware, "--steps", "start=1");
         Refused("--storm takes a number from 1 on, not '0'", "run", Proseware, "--storm", "0");
