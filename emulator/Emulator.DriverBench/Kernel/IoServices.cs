@@ -47,6 +47,7 @@ internal sealed partial class IoServices(BenchMachine machine)
         nt.Add("IoDetachDevice", "p", Irql.Passive, a => Detach(a[0]));
         nt.Add("IofCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]), CallConvention.FastCall);
         nt.Add("IofCompleteRequest", "pb", Irql.Dispatch, a => Complete(a[0]), CallConvention.FastCall);
+        nt.Add("IoInvalidateDeviceRelations", "pu", Irql.Dispatch, a => InvalidateRelations(a[0], (uint)a[1]));
         nt.Add("IoInvalidateDeviceState", "p", Irql.Dispatch, a => InvalidateState(a[0]));
         nt.Add("PoCallDriver", "pp", Irql.Dispatch, a => CallDriver(a[0], a[1]));
         nt.Add("PoStartNextPowerIrp", "p", Irql.Dispatch, a => StartNextPower(a[0]));
@@ -123,6 +124,9 @@ internal sealed partial class IoServices(BenchMachine machine)
         return 0;
     }
 
+    /// <summary>Whether a device object lies there that is not deleted.</summary>
+    public bool IsDevice(ulong device) => _devices.TryGetValue(device, out Device? found) && !found.IsDeleted;
+
     /// <summary>The DEVOBJ_EXTENSION.</summary>
     public ulong DoeOf(ulong device) => Guest.Pointer(device + (ulong)Layout.DeviceObjectExtension);
 
@@ -181,6 +185,14 @@ internal sealed partial class IoServices(BenchMachine machine)
             if (machine.Bus.SlotOfPdo(pdo) != slot) return;
             Send(pdo, Irp.Pnp, Irp.QueryDeviceState, NtStatus.NotSupported, [], ended: request => slot.PnpState = (uint)request.Information);
         });
+        return 0;
+    }
+
+    /// <summary>IoInvalidateDeviceRelations: with BusRelations (0) NT asks again, later, for what is below the device.</summary>
+    private ulong InvalidateRelations(ulong pdo, uint type)
+    {
+        BenchSlot slot = machine.Bus.SlotOfPdo(pdo) ?? throw machine.Crash($"IoInvalidateDeviceRelations of 0x{pdo:x}, which is no physical device object");
+        if (type == 0) machine.Queue(slot.Children.Refresh);
         return 0;
     }
 

@@ -23,7 +23,7 @@ public static class Irp
         SystemControl = 23, Pnp = 27;
 
     public const byte StartDevice = 0, QueryRemove = 1, Remove = 2, CancelRemove = 3, Stop = 4, QueryStop = 5, CancelStop = 6,
-        QueryDeviceRelations = 7, QueryInterface = 8, QueryCapabilities = 9, FilterResourceRequirements = 0x0D, QueryDeviceState = 0x14,
+        QueryDeviceRelations = 7, QueryInterface = 8, QueryCapabilities = 9, FilterResourceRequirements = 0x0D, QueryId = 0x13, QueryDeviceState = 0x14,
         SurpriseRemoval = 0x17;
 
     public const byte SetPower = 2, QueryPower = 3;

@@ -43,6 +43,12 @@ internal sealed class BenchSlot : PciSlot, IInterruptPins
     /// <summary>The DEVICE_NODE.</summary>
     public ulong Node { get; set; }
 
+    /// <summary>What the PnP manager sends to its stack.</summary>
+    public NodeRequests Requests { get; set; } = null!;
+
+    /// <summary>What its stack reports below it.</summary>
+    public ChildDevices Children { get; set; } = null!;
+
     /// <summary>PNP_DEVICE_STATE as the stack last told it.</summary>
     public uint PnpState { get; set; }
 

@@ -16,7 +16,6 @@ public sealed class DeviceNode
     private const int ListHeader = 20;
     private readonly BenchMachine _machine;
     private readonly BenchSlot _slot;
-    private DeviceNodeState _beforeQuery;
 
     internal DeviceNode(BenchMachine machine, BenchSlot slot) => (_machine, _slot) = (machine, slot);
 
@@ -37,7 +36,10 @@ public sealed class DeviceNode
     public ulong Address => _slot.Node;
 
     /// <summary>Where the PnP manager has it.</summary>
-    public DeviceNodeState State => _machine.Nodes.StateOf(Address);
+    public DeviceNodeState State => _slot.Requests.State;
+
+    /// <summary>What its stack reports below it, when it has started and when a driver says that there is news (IoInvalidateDeviceRelations).</summary>
+    public IReadOnlyList<ChildNode> Children => _slot.Children.Nodes;
 
     /// <summary>PNP_DEVICE_STATE as the stack last told it, which a driver has NT ask for with IoInvalidateDeviceState: 4 is failed.</summary>
     public uint PnpState => _slot.PnpState;
@@ -108,7 +110,7 @@ public sealed class DeviceNode
             Enter(DeviceNodeState.ResourcesAssigned, DeviceNodeState.StartPending);
         }
         ulong list = BuildResources();
-        uint status = Pnp(Irp.StartDevice, list, list);
+        uint status = _slot.Requests.Pnp(Irp.StartDevice, list, list);
         _machine.FreeKernel(list, "CM_RESOURCE_LIST");
         Enter(again ? DeviceNodeState.RestartCompletion : DeviceNodeState.StartCompletion);
         if (!NtStatus.IsSuccess(status)) Enter(DeviceNodeState.AwaitingQueuedRemoval);
@@ -120,18 +122,10 @@ public sealed class DeviceNode
     private void FinishStart()
     {
         Enter(DeviceNodeState.StartPostWork);
-        ulong capabilities = _machine.AllocateKernel(64, "DEVICE_CAPABILITIES");
-        _machine.Guest.SetU16(capabilities, 64);
-        _machine.Guest.SetU16(capabilities + 2, 1);
-        Pnp(Irp.QueryCapabilities, capabilities);
-        _machine.FreeKernel(capabilities, "DEVICE_CAPABILITIES");
-        BenchRequest state = Send(Irp.Pnp, Irp.QueryDeviceState);
-        Ended(state);
-        _slot.PnpState = (uint)state.Information;
+        _slot.Requests.Capabilities();
+        _slot.PnpState = (uint)_slot.Requests.Ask(Irp.Pnp, Irp.QueryDeviceState).Information;
         Enter(DeviceNodeState.Started);
-        // BusRelations is 0; the answer, DEVICE_RELATIONS in the pool, is the caller's.
-        BenchRequest relations = Send(Irp.Pnp, Irp.QueryDeviceRelations, 0);
-        if (NtStatus.IsSuccess(Ended(relations)) && relations.Information != 0) _machine.Memory.Free(relations.Information);
+        _slot.Children.Enumerate();
         Enter(DeviceNodeState.EnumerateCompletion, DeviceNodeState.Started);
     }
 
@@ -139,8 +133,8 @@ public sealed class DeviceNode
     private void FilterRequirements()
     {
         ulong list = BuildRequirements();
-        BenchRequest request = Send(Irp.Pnp, Irp.FilterResourceRequirements, list);
-        if (NtStatus.IsSuccess(Ended(request)) && request.Information != 0 && request.Information != list) _machine.Memory.Free(request.Information);
+        BenchRequest request = _slot.Requests.Ask(Irp.Pnp, Irp.FilterResourceRequirements, list);
+        if (NtStatus.IsSuccess(request.Status) && request.Information != 0 && request.Information != list) _machine.Memory.Free(request.Information);
         _machine.FreeKernel(list, "IO_RESOURCE_REQUIREMENTS_LIST");
     }
 
@@ -178,20 +172,42 @@ public sealed class DeviceNode
         return list;
     }
 
-    public uint QueryStop() => Query(Irp.QueryStop, DeviceNodeState.QueryStopped);
-    public uint CancelStop() => Cancel(Irp.CancelStop, DeviceNodeState.QueryStopped);
-    public uint Stop() => Pnp(Irp.Stop, DeviceNodeState.Stopped);
-    public uint QueryRemove() => Query(Irp.QueryRemove, DeviceNodeState.QueryRemoved);
-    public uint CancelRemove() => Cancel(Irp.CancelRemove, DeviceNodeState.QueryRemoved);
-    public uint Remove() => Pnp(Irp.Remove, DeviceNodeState.Removed);
+    // What is below has no resources, and a stop is for those.
+    public uint QueryStop() => _slot.Requests.Query(Irp.QueryStop, DeviceNodeState.QueryStopped);
+    public uint CancelStop() => _slot.Requests.Cancel(Irp.CancelStop, DeviceNodeState.QueryStopped);
+    public uint Stop() => _slot.Requests.Pnp(Irp.Stop, DeviceNodeState.Stopped);
 
-    /// <summary>Pulls the card out, then tells the stack. Afterwards comes <see cref="Remove"/>.</summary>
+    /// <summary>Asks the devices below first; when one of them refuses, its own stack is not asked.</summary>
+    public uint QueryRemove()
+    {
+        uint below = _slot.Children.QueryRemove();
+        return NtStatus.IsSuccess(below) ? _slot.Requests.Query(Irp.QueryRemove, DeviceNodeState.QueryRemoved) : below;
+    }
+
+    public uint CancelRemove()
+    {
+        uint status = _slot.Requests.Cancel(Irp.CancelRemove, DeviceNodeState.QueryRemoved);
+        _slot.Children.CancelRemove();
+        return status;
+    }
+
+    /// <summary>Removes the devices below first.</summary>
+    public uint Remove()
+    {
+        _slot.Children.Remove();
+        uint status = _slot.Requests.Pnp(Irp.Remove, DeviceNodeState.Removed);
+        _slot.Children.Forget();
+        return status;
+    }
+
+    /// <summary>Pulls the card out, then tells the stacks, those of the devices below first. Afterwards comes <see cref="Remove"/>.</summary>
     /// <param name="pull">False: the card stays in its slot. So NT does with a device that does not start again after a stop.</param>
     public uint SurpriseRemove(bool pull = true)
     {
         Enter(DeviceNodeState.AwaitingQueuedRemoval);
         if (pull) _slot.Pull();
-        return Pnp(Irp.SurpriseRemoval, DeviceNodeState.RemovePendingCloses);
+        _slot.Children.Surprise();
+        return _slot.Requests.Pnp(Irp.SurpriseRemoval, DeviceNodeState.RemovePendingCloses);
     }
 
     /// <summary>After <see cref="Remove"/>: the bus driver forgets the device.</summary>
@@ -201,6 +217,7 @@ public sealed class DeviceNode
         {
             _machine.ReportAt(Rule.Leak, $"{level.Driver} leaves its device object in the stack", level.Device);
         }
+        _slot.Children.Forget();
         _machine.Dma.CheckLeaks(_slot);
         _machine.Names.CheckLeaks(_slot);
         _machine.Bus.Forget(_slot);
@@ -214,57 +231,31 @@ public sealed class DeviceNode
     }
 
     /// <summary>A device power request: 1 is D0, 4 is D3.</summary>
-    public uint SetDevicePower(uint state) => Ended(Send(Irp.Power, Irp.SetPower, 0, 1, state));
+    public uint SetDevicePower(uint state) => _slot.Requests.Ask(Irp.Power, Irp.SetPower, 0, 1, state).Status;
 
-    /// <summary>A system power request: 1 is S0, 4 is S3, 6 is S5. The stack's power policy owner turns it into a device one.</summary>
-    public uint SetSystemPower(uint state) => Ended(Send(Irp.Power, Irp.SetPower, 0, 0, state));
+    /// <summary>
+    /// A system power request: 1 is S0, 4 is S3, 6 is S5. The stack's power policy owner turns it into a device one. The devices below go to sleep
+    /// before it and wake after it.
+    /// </summary>
+    public uint SetSystemPower(uint state)
+    {
+        if (state != 1) _slot.Children.SetSystemPower(state);
+        uint status = _slot.Requests.Ask(Irp.Power, Irp.SetPower, 0, 0, state).Status;
+        if (state == 1) _slot.Children.SetSystemPower(state);
+        return status;
+    }
 
     /// <summary>Any request of the PnP or power manager, sent to the top of the stack.</summary>
     /// <param name="major"><see cref="Irp.Pnp"/>, <see cref="Irp.Power"/> or <see cref="Irp.SystemControl"/>.</param>
     /// <param name="parameters">Parameters of the stack location, each in its pointer-sized slot.</param>
     public BenchRequest Send(byte major, byte minor, params ReadOnlySpan<ulong> parameters)
-        => _machine.Io.Send(Pdo, major, minor, NtStatus.NotSupported, parameters);
+        => _slot.Requests.Send(major, minor, parameters);
 
     /// <summary>Opens the device: a FILE_OBJECT, and CREATE.</summary>
     /// <exception cref="DriverStatusException">It did not let itself be opened.</exception>
     public BenchFile Open() => BenchFile.Open(_machine, Pdo);
 
-    private uint Pnp(byte minor, params ReadOnlySpan<ulong> parameters)
-        => Ended(Send(Irp.Pnp, minor, parameters));
-
-    private uint Pnp(byte minor, DeviceNodeState after)
-    {
-        uint status = Pnp(minor);
-        Enter(after);
-        return status;
-    }
-
-    private uint Query(byte minor, DeviceNodeState after)
-    {
-        uint status = Pnp(minor);
-        if (!NtStatus.IsSuccess(status) || State == after) return status;
-        _beforeQuery = State;
-        Enter(after);
-        return status;
-    }
-
-    private uint Cancel(byte minor, DeviceNodeState asked)
-    {
-        uint status = Pnp(minor);
-        if (State == asked) Enter(_beforeQuery);
-        return status;
-    }
-
-    private void Enter(params ReadOnlySpan<DeviceNodeState> states)
-    {
-        foreach (DeviceNodeState state in states) _machine.Nodes.Enter(Address, state);
-    }
-
-    private uint Ended(BenchRequest request)
-    {
-        if (!request.Wait()) throw _machine.Crash("a request of the PnP or power manager does not end");
-        return request.Status;
-    }
+    private void Enter(params ReadOnlySpan<DeviceNodeState> states) => _slot.Requests.Enter(states);
 
     private ulong BuildResources()
     {

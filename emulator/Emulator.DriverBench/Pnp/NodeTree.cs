@@ -8,6 +8,7 @@ namespace Emulator.DriverBench.Pnp;
 internal sealed class NodeTree
 {
     private readonly BenchMachine _machine;
+    private readonly Dictionary<ulong, string> _paths = [];
 
     public NodeTree(BenchMachine machine)
     {
@@ -27,22 +28,24 @@ internal sealed class NodeTree
     private DeviceNodeLayout Layout => _machine.Layout.Objects.DeviceNode;
     private GuestMemory Guest => _machine.Guest;
 
-    /// <summary>Appends a node below the root, in state Initialized.</summary>
+    /// <summary>Appends a node below another, in state Initialized.</summary>
     /// <param name="pdo">Its DEVOBJ_EXTENSION is made to point to the node.</param>
     /// <returns>Its address.</returns>
-    public ulong Add(ulong pdo, string instancePath)
+    public ulong Add(ulong pdo, string instancePath, ulong parent)
     {
-        ulong node = Create(pdo, instancePath), link = Root + (ulong)Layout.Child;
+        ulong node = Create(pdo, instancePath), link = parent + (ulong)Layout.Child;
         foreach (ulong sibling in Guest.Chain(Guest.Pointer(link), (ulong)Layout.Sibling)) link = sibling + (ulong)Layout.Sibling;
         Guest.SetPointer(link, node);
-        Guest.SetPointer(node + (ulong)Layout.Parent, Root);
+        Guest.SetPointer(node + (ulong)Layout.Parent, parent);
+        _paths.Add(node, instancePath);
         Enter(node, DeviceNodeState.Initialized);
         return node;
     }
 
     public void Remove(ulong node)
     {
-        ulong link = Root + (ulong)Layout.Child;
+        _paths.Remove(node);
+        ulong link = Guest.Pointer(node + (ulong)Layout.Parent) + (ulong)Layout.Child;
         foreach (ulong at in Guest.Chain(Guest.Pointer(link), (ulong)Layout.Sibling).TakeWhile(at => at != node)) link = at + (ulong)Layout.Sibling;
         Guest.SetPointer(link, Guest.Pointer(node + (ulong)Layout.Sibling));
         foreach (int name in (ReadOnlySpan<int>)[Layout.InstancePath, Layout.ServiceName])
@@ -52,6 +55,9 @@ internal sealed class NodeTree
         }
         _machine.FreeKernel(node, "DEVICE_NODE");
     }
+
+    /// <summary>Whether a node has this instance path.</summary>
+    public bool Has(string instancePath) => _paths.ContainsValue(instancePath);
 
     /// <summary>Names the service of the function driver.</summary>
     public void SetService(ulong node, string name) => SetName(node + (ulong)Layout.ServiceName, name);

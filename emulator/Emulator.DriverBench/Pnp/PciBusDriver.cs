@@ -58,7 +58,10 @@ internal sealed class PciBusDriver(BenchMachine machine)
         ulong flags = slot.Pdo + (ulong)machine.Layout.DeviceFlags;
         // Initialised; a bus enumerated it.
         machine.Guest.SetU32(flags, (machine.Guest.U32(flags) & ~0x80u) | 0x1000);
-        slot.Node = machine.Nodes.Add(slot.Pdo, InstancePath(slot));
+        string path = InstancePath(slot);
+        slot.Node = machine.Nodes.Add(slot.Pdo, path, machine.Nodes.Root);
+        slot.Requests = new NodeRequests(machine, slot.Pdo, slot.Node);
+        slot.Children = new ChildDevices(machine, slot.Requests, slot.Node, path);
         _slots.Add(slot);
         return new DeviceNode(machine, slot);
     }

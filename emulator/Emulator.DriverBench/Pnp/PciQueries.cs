@@ -7,8 +7,7 @@ namespace Emulator.DriverBench.Pnp;
 /// <summary>What pci tells the drivers above about a function: names, bus, place in the tree, and its configuration space.</summary>
 internal sealed class PciQueries(BenchMachine machine)
 {
-    private const byte QueryInterface = 8, QueryDeviceRelations = 7, QueryDeviceText = 0xC, ReadConfig = 0xF, WriteConfig = 0x10, QueryId = 0x13,
-        QueryBusInformation = 0x15;
+    private const byte QueryDeviceText = 0xC, ReadConfig = 0xF, WriteConfig = 0x10, QueryBusInformation = 0x15;
     private const uint NameTag = 0x20_69_63_50;
     private static readonly Guid PciBusType = new("C8EBDFB0-B510-11D0-80E5-00A0C92542E3");
     private NtServices _pci = null!;
@@ -42,10 +41,10 @@ internal sealed class PciQueries(BenchMachine machine)
     /// <param name="information">Where IoStatus.Information of the request lies.</param>
     public uint? Answer(BenchSlot slot, byte minor, ulong location, ulong information) => minor switch
     {
-        QueryInterface => Interface(slot, location),
-        QueryDeviceRelations => Relations(slot, location, information),
+        Irp.QueryInterface => Interface(slot, location),
+        Irp.QueryDeviceRelations => Relations(slot, location, information),
         QueryDeviceText => DeviceText(slot, location, information),
-        QueryId => Id(slot, location, information),
+        Irp.QueryId => Id(slot, location, information),
         QueryBusInformation => BusInformation(information),
         ReadConfig => Space(slot, location, information, write: false),
         WriteConfig => Space(slot, location, information, write: true),
