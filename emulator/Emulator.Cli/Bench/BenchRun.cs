@@ -129,7 +129,8 @@ internal sealed class BenchRun
         }
         catch (PeException problem)
         {
-            string[] absent = [.. file.Image.ImportedModules.Where(m => !BenchMachine.Provides(m) && problem.Message.Contains($"{m}!", StringComparison.Ordinal))];
+            string[] absent = [.. file.Image.ImportedModules
+                .Where(m => !BenchMachine.Provides(m) && problem.Message.Contains($"{m}!", StringComparison.Ordinal))];
             string remedy = absent.Length > 0 ? $"name {string.Join(" and ", absent)}, too, or put it beside {file.Path}" : "the bench lacks these functions";
             throw new UserError($"{problem.Message}; {remedy}", cause: problem);
         }

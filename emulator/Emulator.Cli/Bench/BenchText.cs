@@ -27,8 +27,9 @@ internal static class BenchText
         // Where a number was too high, what there was to count says which would do.
         if (report.FaultsWanted && report.Injected.Count == 0)
         {
-            Block(output, "faults made", Invariant($"none: there were {report.Allocations} allocations, {report.Devices[0].Accesses} accesses to the first device ")
-                + Invariant($"and {report.InterruptsDelivered} interrupts\n"));
+            string accesses = Invariant($"{report.Devices[0].Accesses} accesses to the first device");
+            Block(output, "faults made",
+                Invariant($"none: there were {report.Allocations} allocations, {accesses} and {report.InterruptsDelivered} interrupts\n"));
         }
         if (report.Injected.Count > 0) Block(output, "faults made", Lines(report.Injected));
         Block(output, "findings", report.Findings.Count == 0 ? "none\n" : Lines(report.Findings.Select(Text)));

@@ -60,7 +60,8 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         foreach (string text in _script.Expect)
         {
             Step = $"the guest to say \"{text}\"";
-            Match line = await session.Console.WaitForAsync(new Regex($"^.*{Regex.Escape(text)}.*\n", RegexOptions.Multiline), System.Threading.Timeout.InfiniteTimeSpan, 0, cancel);
+            var pattern = new Regex($"^.*{Regex.Escape(text)}.*\n", RegexOptions.Multiline);
+            Match line = await session.Console.WaitForAsync(pattern, System.Threading.Timeout.InfiniteTimeSpan, 0, cancel);
             Say("guest: " + line.Value.TrimEnd());
         }
         bool good = _script.Print is not { } print || await PrintAsync(session, print, cancel);
@@ -108,7 +109,8 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
 
     // What comes before the first byte is the driver getting ready.
     private bool BeginsDocument(in TraceEntry entry)
-        => _firstByte is not { } first || (entry.Event is { Kind: DeviceEventKind.Write, Length: 1 } && entry.Event.Value == first && entry.Device.Name == _script.Print!.Device);
+        => _firstByte is not { } first
+            || (entry.Event is { Kind: DeviceEventKind.Write, Length: 1 } && entry.Event.Value == first && entry.Device.Name == _script.Print!.Device);
 
     private async Task<bool> PrintAsync(GuestSession session, LabPrint print, CancellationToken cancel)
     {

@@ -32,7 +32,8 @@ internal static class BootCommand
             parsed.InvocationConfiguration));
         return command.WithExamples(
             ("emulator boot parallel-port", "on a terminal, a shell in the guest: try `echo hello >/dev/lp0`, leave with `exit`"),
-            ("emulator boot parallel-port </dev/null", "the demonstration: the guest prints README.md, the result is compared; QEMU and the guest are fetched on first use"),
+            ("emulator boot parallel-port </dev/null",
+                "the demonstration: the guest prints README.md, the result is compared; QEMU and the guest are fetched on first use"),
             ("emulator boot parallel-port --print letter.ps </dev/null", "the same with another document"),
             ("emulator boot demo --arena", "the demonstration with the robots to be seen as they move"));
     }
@@ -88,7 +89,8 @@ internal static class BootCommand
 
     private static async Task<int> TalkAsync(GuestOptions options, LabSource source, InvocationConfiguration console, Interruption interruption)
     {
-        console.Error.WriteLine($"{source.Name}: `exit` in the guest's shell, or Ctrl-A X, ends it; `emulator set {source.Name}` in another terminal shows its switches");
+        console.Error.WriteLine(
+            $"{source.Name}: `exit` in the guest's shell, or Ctrl-A X, ends it; `emulator set {source.Name}` in another terminal shows its switches");
         await using GuestSession session = await GuestSession.StartAsync(options with { Interactive = true }, interruption.Token);
         QemuExit exit = await session.Process.Exited.WaitAsync(interruption.Token);
         if (exit.ExitCode == 0) return CommandLine.Done;
@@ -107,7 +109,9 @@ internal static class BootCommand
         }
         catch (OperationCanceledException problem) when (!cancel.IsCancellationRequested)
         {
-            throw UserError.Failed($"the demonstration took longer than {demonstration.Timeout.TotalSeconds:0} s; it waited for {demonstration.Step}; the guest's console:\n{session.Console.LastLines()}", problem);
+            throw UserError.Failed(
+                $"the demonstration took longer than {demonstration.Timeout.TotalSeconds:0} s; it waited for {demonstration.Step}; the guest's console:\n"
+                    + session.Console.LastLines(), problem);
         }
     }
 }

@@ -80,7 +80,8 @@ internal static class CommandLine
         if (parsed.UnmatchedTokens is not [var word, ..]) return parsed.Errors[0].Message;
         Command command = parsed.CommandResult.Command;
         string[] known = word.StartsWith('-') ? [.. command.Options.Select(o => o.Name)] : [.. command.Subcommands.Select(c => c.Name)];
-        return known.Length == 0 ? $"unexpected '{word}'" : $"unknown {(word.StartsWith('-') ? "option" : "command")} '{word}'; {Spelling.Suggest(word, known)}";
+        return known.Length == 0 ? $"unexpected '{word}'"
+            : $"unknown {(word.StartsWith('-') ? "option" : "command")} '{word}'; {Spelling.Suggest(word, known)}";
     }
 
     private static string NameOf(SymbolResult? result)

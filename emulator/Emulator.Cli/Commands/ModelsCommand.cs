@@ -20,7 +20,8 @@ internal static class ModelsCommand
     {
         if (format == OutputFormat.Json)
         {
-            output.WriteLine(JsonSerializer.Serialize([.. ModelCatalog.All.Select(m => new ModelLine(m.Name, m.Summary))], ModelsJson.Default.IReadOnlyListModelLine));
+            output.WriteLine(JsonSerializer.Serialize(
+                [.. ModelCatalog.All.Select(m => new ModelLine(m.Name, m.Summary))], ModelsJson.Default.IReadOnlyListModelLine));
             return CommandLine.Done;
         }
         int width = ModelCatalog.All.Max(m => m.Name.Length);

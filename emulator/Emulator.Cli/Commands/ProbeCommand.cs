@@ -18,14 +18,20 @@ internal static class ProbeCommand
     public static Command Create()
     {
         var socket = new Argument<string>("SOCKET") { Description = "A device's socket, as `run` prints it; any vfio-user server's will do" };
-        var read = new Option<string[]>("--read") { Description = "Read instead: BAR is 0 to 5, or config; SIZE in bytes is 1, 2, 4, 8, or more for a dump", HelpName = "BAR:OFFSET[:SIZE]" };
+        var read = new Option<string[]>("--read")
+        {
+            Description = "Read instead: BAR is 0 to 5, or config; SIZE in bytes is 1, 2, 4, 8, or more for a dump",
+            HelpName = "BAR:OFFSET[:SIZE]",
+        };
         var write = new Option<string[]>("--write") { Description = "Write instead: SIZE is 1, 2, 4 or 8 bytes", HelpName = "BAR:OFFSET:SIZE=VALUE" };
         Option<OutputFormat> format = CommonOptions.Format();
         var command = new Command("probe", "Show a served device as lspci -vv shows a card, or read and write it.") { socket, read, write, format };
-        command.SetAction(parsed => Run(parsed.InvocationConfiguration.Output, parsed.GetRequiredValue(socket), Accesses(parsed, read, write), parsed.GetValue(format)));
+        command.SetAction(parsed => Run(
+            parsed.InvocationConfiguration.Output, parsed.GetRequiredValue(socket), Accesses(parsed, read, write), parsed.GetValue(format)));
         return command.WithExamples(
             ("emulator probe /tmp/emulator-1000/parallel-port/lp.sock", "the device as lspci would show it"),
-            ("emulator probe lp.sock --write 0:0:1=0x55 --read 0:0", "write a register, read it back: in the order given, BARs enabled first as firmware does, back at power-on in the end"),
+            ("emulator probe lp.sock --write 0:0:1=0x55 --read 0:0",
+                "write a register, read it back: in the order given, BARs enabled first as firmware does, back at power-on in the end"),
             ("emulator probe dev.sock --read config:0:64", "dump the start of configuration space"));
     }
 
@@ -100,7 +106,8 @@ internal static class ProbeCommand
         return [.. Enumerable.Range(0, count).Select(index =>
         {
             IrqInfo info = client.GetIrqInfo(index);
-            return new ProbedInterrupt(names[index], info.Count, Has(IrqInfoFlags.EventFd), Has(IrqInfoFlags.Maskable), Has(IrqInfoFlags.AutoMasked), Has(IrqInfoFlags.NoResize));
+            return new ProbedInterrupt(
+                names[index], info.Count, Has(IrqInfoFlags.EventFd), Has(IrqInfoFlags.Maskable), Has(IrqInfoFlags.AutoMasked), Has(IrqInfoFlags.NoResize));
             bool Has(IrqInfoFlags flag) => (info.Flags & flag) != 0;
         })];
     }

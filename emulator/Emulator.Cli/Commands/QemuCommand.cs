@@ -14,7 +14,10 @@ internal static class QemuCommand
     {
         Argument<string> lab = CommonOptions.Lab();
         Option<OutputFormat> format = CommonOptions.Format();
-        var command = new Command("qemu", "Print the QEMU command line of a lab's guest, to start by hand while `emulator run` serves the lab.") { lab, format };
+        var command = new Command("qemu", "Print the QEMU command line of a lab's guest, to start by hand while `emulator run` serves the lab.")
+        {
+            lab, format,
+        };
         command.SetAction((parsed, cancel) => PrintAsync(parsed.InvocationConfiguration, parsed.GetRequiredValue(lab), parsed.GetValue(format), cancel));
         return command.WithExamples(
             ("emulator qemu parallel-port", "one option a line, quoted for a shell"),

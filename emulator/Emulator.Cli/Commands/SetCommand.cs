@@ -18,10 +18,12 @@ internal static class SetCommand
         Option<OutputFormat> format = CommonOptions.Format();
         device.CompletionSources.Add(context => Running(context, lab).Select(d => d.Name));
         name.CompletionSources.Add(context => Switches(context, lab, device).Select(s => s.Name));
-        value.CompletionSources.Add(context => Switches(context, lab, device).Where(s => s.Name == context.ParseResult.GetValue(name)).SelectMany(s => s.Values));
+        value.CompletionSources.Add(
+            context => Switches(context, lab, device).Where(s => s.Name == context.ParseResult.GetValue(name)).SelectMany(s => s.Values));
         var command = new Command("set", "Show or change the switches of a running lab: paper out, cable unplugged.") { lab, device, name, value, format };
         command.SetAction(parsed => Run(
-            parsed.InvocationConfiguration.Output, parsed.GetRequiredValue(lab), parsed.GetValue(device), parsed.GetValue(name), parsed.GetValue(value), parsed.GetValue(format)));
+            parsed.InvocationConfiguration.Output, parsed.GetRequiredValue(lab), parsed.GetValue(device), parsed.GetValue(name), parsed.GetValue(value),
+            parsed.GetValue(format)));
         return command.WithExamples(
             ("emulator set parallel-port", "every switch, its value and what it takes"),
             ("emulator set parallel-port lp paper out", "the printer runs out of paper"));

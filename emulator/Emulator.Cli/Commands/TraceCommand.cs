@@ -26,18 +26,26 @@ internal static class TraceCommand
             Description = "Only accesses from these functions of a driver, with * and ?: PowerCallback, ProsewareRobot!*; for traces of `bench run`",
             HelpName = "PATTERNS",
         };
-        var kind = new Option<string?>("--kind") { Description = "Only these kinds of events: " + string.Join(", ", TraceFilterParser.KindChoices), HelpName = "KINDS" };
+        var kind = new Option<string?>("--kind")
+        {
+            Description = "Only these kinds of events: " + string.Join(", ", TraceFilterParser.KindChoices),
+            HelpName = "KINDS",
+        };
         kind.CompletionSources.Add([.. TraceFilterParser.KindChoices]);
         var from = new Option<string?>("--from") { Description = "Only from this time on: 250us, 3ms, 1.5s since the start", HelpName = "TIME" };
         var to = new Option<string?>("--to") { Description = "Only up to this time", HelpName = "TIME" };
         var every = new Option<bool>("--every") { Description = "Show each of a polling driver's identical reads; text folds them into one line with a count" };
         Option<OutputFormat> format = CommonOptions.Format();
-        var command = new Command("show", "Show a recorded trace: every access, interrupt and transfer with its time and names.") { file, device, register, function, kind, from, to, every, format };
+        var command = new Command("show", "Show a recorded trace: every access, interrupt and transfer with its time and names.")
+        {
+            file, device, register, function, kind, from, to, every, format,
+        };
         command.SetAction(parsed => Show(
             parsed.InvocationConfiguration, parsed.GetRequiredValue(file), parsed.GetValue(format), parsed.GetValue(every),
             devices => new TraceFilter
             {
-                Devices = parsed.GetValue(device) is { } d ? Checked("--device", TraceFilterParser.TryParseDevices(d, devices, out IReadOnlySet<string> names), names) : new HashSet<string>(),
+                Devices = parsed.GetValue(device) is not { } d ? new HashSet<string>()
+                    : Checked("--device", TraceFilterParser.TryParseDevices(d, devices, out IReadOnlySet<string> names), names),
                 Registers = parsed.GetValue(register) is { } r
                     ? Checked("--register", TraceFilterParser.TryParseRegisters(r, devices, out IReadOnlyList<string> patterns), patterns)
                     : [],
@@ -55,7 +63,8 @@ internal static class TraceCommand
             ("emulator trace show out/session.trace --format json | jq '.registers[]?.name'", "JSON lines, one an event"));
     }
 
-    private static int Show(InvocationConfiguration console, string file, OutputFormat format, bool every, Func<IReadOnlyList<TracedDevice>, TraceFilter> createFilter)
+    private static int Show(
+        InvocationConfiguration console, string file, OutputFormat format, bool every, Func<IReadOnlyList<TracedDevice>, TraceFilter> createFilter)
     {
         try
         {

@@ -103,7 +103,8 @@ internal sealed record RegisterSheet(
             [.. register.Fields.OrderByDescending(f => f.High).Select(FieldSheet.Of)]);
 
     private bool IsLike(RegisterSheet other)
-        => (Size, Reset, Summary, IsReadComputed, HasReadSideEffects) == (other.Size, other.Reset, other.Summary, other.IsReadComputed, other.HasReadSideEffects)
+        => (Size, Reset, Summary) == (other.Size, other.Reset, other.Summary)
+            && (IsReadComputed, HasReadSideEffects) == (other.IsReadComputed, other.HasReadSideEffects)
             && Fields.Count == other.Fields.Count && Fields.Zip(other.Fields).All(pair => pair.First.IsLike(pair.Second));
 }
 

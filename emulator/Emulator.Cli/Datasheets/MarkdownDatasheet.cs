@@ -28,7 +28,8 @@ internal static class MarkdownDatasheet
             page.Line("| BAR | Kind | Bytes | Offset | Holds |").Line("|---|---|---|---|---|");
             foreach (BarSheet bar in sheet.Bars)
             {
-                string kind = bar.Kind switch { "io" => "I/O", "memory32" => "memory, 32-bit", _ => "memory, 64-bit" } + (bar.Prefetchable ? ", prefetchable" : "");
+                string kind = bar.Kind switch { "io" => "I/O", "memory32" => "memory, 32-bit", _ => "memory, 64-bit" }
+                    + (bar.Prefetchable ? ", prefetchable" : "");
                 foreach (WindowSheet window in bar.Windows)
                 {
                     string holds = window.Bank is { } bank ? $"[{bank}](#{Anchor(bank)})" : window.Mappable ? "RAM the guest maps" : "RAM";
@@ -83,7 +84,8 @@ internal static class MarkdownDatasheet
         {
             string bits = field.High == field.Low ? $"{field.High}" : $"{field.High}:{field.Low}";
             string values = string.Join(", ", field.Values.Select(v => $"{v.Value} {v.Name}"));
-            string meaning = string.Join(" ", new[] { field.Summary, values.Length > 0 ? $"{values}." : "", field.Sticky ? "Sticky." : "" }.Where(s => s.Length > 0));
+            string[] parts = [field.Summary, values.Length > 0 ? $"{values}." : "", field.Sticky ? "Sticky." : ""];
+            string meaning = string.Join(" ", parts.Where(s => s.Length > 0));
             page.Line($"| {bits} | {field.Name} | {field.Access} | {Hex(field.Reset, field.High - field.Low + 1)} | {Escape(meaning)} |");
         }
         page.Line();

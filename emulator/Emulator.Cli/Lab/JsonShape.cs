@@ -171,7 +171,8 @@ internal sealed class JsonShape
     }
 
     private IEnumerable<string> NamesOf(Type type)
-        => Enum.GetValuesAsUnderlyingType(type).Cast<object>().Select(v => JsonSerializer.SerializeToElement(Enum.ToObject(type, v), _options.GetTypeInfo(type)).GetString()!);
+        => Enum.GetValuesAsUnderlyingType(type).Cast<object>()
+            .Select(v => JsonSerializer.SerializeToElement(Enum.ToObject(type, v), _options.GetTypeInfo(type)).GetString()!);
 
     private bool Fail(long offset, string path, string message)
     {

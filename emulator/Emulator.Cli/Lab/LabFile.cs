@@ -43,7 +43,8 @@ internal abstract record LabDevice
     [Description("Whether BARs answer as COMMAND says (honour), or always, for clients that never set its enable bits.")]
     public LabDecode Decode { get; set; }
 
-    [Description("Microseconds the device's thread looks for the next message before it sleeps, while messages follow each other that fast; 0 for never. Default: 50.")]
+    [Description("Microseconds the device's thread looks for the next message before it sleeps, while messages follow each other that fast; "
+        + "0 for never. Default: 50.")]
     public int? SpinMicroseconds { get; set; }
 
     [Description("Offers clients a second socket for the device's own requests (the protocol's twin_socket). Default: true.")]

@@ -27,7 +27,9 @@ internal sealed class LabFolder
         {
             int length = Encoding.UTF8.GetByteCount(folder.Socket(name));
             if (length > LongestSocketPath)
-                throw source.ErrorAt("sockets", $"{folder.Socket(name)} has {length} bytes, and a socket's path at most {LongestSocketPath}; set \"sockets\" to a shorter folder");
+                throw source.ErrorAt(
+                    "sockets",
+                    $"{folder.Socket(name)} has {length} bytes, and a socket's path at most {LongestSocketPath}; set \"sockets\" to a shorter folder");
         }
         return folder;
     }

@@ -88,9 +88,13 @@ internal sealed class LabSource
         if (Directory.Exists(lab)) throw new UserError($"{lab} is a folder; name a lab file in it");
         bool isName = !lab.Contains('/') && !lab.EndsWith(".jsonc", StringComparison.Ordinal);
         string[] shipped = ShippedLabs() is { } labs ? Directory.GetFiles(labs, "*.jsonc") : [];
-        if (isName && shipped.FirstOrDefault(s => System.IO.Path.GetFileNameWithoutExtension(s) == lab) is { } found) return System.IO.Path.GetRelativePath(".", found);
+        if (isName && shipped.FirstOrDefault(s => System.IO.Path.GetFileNameWithoutExtension(s) == lab) is { } found)
+        {
+            return System.IO.Path.GetRelativePath(".", found);
+        }
         string[] names = [.. shipped.Select(s => System.IO.Path.GetFileNameWithoutExtension(s)!).Order()];
-        throw new UserError(isName && names.Length > 0 ? $"no lab file or shipped lab \"{lab}\"; {Spelling.Suggest(lab, names)}" : $"{lab}: there is no such lab file");
+        throw new UserError(
+            isName && names.Length > 0 ? $"no lab file or shipped lab \"{lab}\"; {Spelling.Suggest(lab, names)}" : $"{lab}: there is no such lab file");
     }
 
     private UserError Error(long offset, string path, string message)

@@ -77,7 +77,8 @@ internal sealed record LabPrinter : LabPeripheral
 [Description("A loopback plug, as port testers use it.")]
 internal sealed record LabLoopback : LabPeripheral
 {
-    [Description("Which wires: data (Norton, PassMark: five data lines to the status lines) or control (CheckIt: one data and four control lines). Default: data.")]
+    [Description("Which wires: data (Norton, PassMark: five data lines to the status lines) or control (CheckIt: one data and four control lines). "
+        + "Default: data.")]
     public LoopbackWiring Wiring { get; set; }
 
     public override IParallelPeripheral Create(DeviceHost host) => new LoopbackPlug(Wiring);

@@ -8,7 +8,8 @@ namespace Emulator.Cli.Probing;
 internal sealed class ConfigurationDecoder(byte[] bytes)
 {
     private static readonly string?[] CommandNames = ["I/O", "Mem", "BusMaster", null, null, null, "ParErr", null, "SERR", null, "DisINTx"];
-    private static readonly string?[] StatusNames = [null, null, null, "INTx", "Cap", null, null, null, "MDPErr", null, null, ">TAbort", "<TAbort", "<MAbort", ">SERR", "<PERR"];
+    private static readonly string?[] StatusNames =
+        [null, null, null, "INTx", "Cap", null, null, null, "MDPErr", null, null, ">TAbort", "<TAbort", "<MAbort", ">SERR", "<PERR"];
 
     public int Vendor => Word(0x00);
     public int Device => Word(0x02);
@@ -59,7 +60,15 @@ internal sealed class ConfigurationDecoder(byte[] bytes)
         0x0604 => "PCI bridge",
         0x0680 => "Bridge",
         0x0700 => "Serial controller",
-        0x0701 => "Parallel controller" + (classCode & 0xff) switch { 0 => ": SPP", 1 => ": BiDir", 2 => ": ECP 1.x", 3 => ": IEEE 1284", 0xfe => ": IEEE 1284 target", _ => "" },
+        0x0701 => "Parallel controller" + (classCode & 0xff) switch
+        {
+            0 => ": SPP",
+            1 => ": BiDir",
+            2 => ": ECP 1.x",
+            3 => ": IEEE 1284",
+            0xfe => ": IEEE 1284 target",
+            _ => "",
+        },
         0x0702 => "Multiport serial controller",
         0x0780 => "Communication controller",
         0x0880 => "System peripheral",
@@ -136,12 +145,20 @@ internal sealed class ConfigurationDecoder(byte[] bytes)
     private string[] Express(int at)
     {
         int capabilities = Word(at + 2), type = capabilities >> 4 & 15, control = Word(at + 8), link = (int)Dword(at + 0xc), status = Word(at + 0x12);
-        string typeName = type switch { 0 => "Endpoint", 1 => "Legacy Endpoint", 4 => "Root Port", 9 => "Root Complex Integrated Endpoint", _ => $"type {type}" };
+        string typeName = type switch
+        {
+            0 => "Endpoint",
+            1 => "Legacy Endpoint",
+            4 => "Root Port",
+            9 => "Root Complex Integrated Endpoint",
+            _ => $"type {type}",
+        };
         return
         [
             $"v{capabilities & 15} {typeName}, IntMsgNum {capabilities >> 9 & 31}",
             $"DevCap: MaxPayload {128 << (int)(Dword(at + 4) & 7)} bytes, RBE{Sign((int)Dword(at + 4), 15)} FLReset{Sign((int)Dword(at + 4), 28)}",
-            $"DevCtl: MaxPayload {128 << (control >> 5 & 7)} bytes, MaxReadReq {128 << (control >> 12 & 7)} bytes, RlxdOrd{Sign(control, 4)} NoSnoop{Sign(control, 11)}",
+            $"DevCtl: MaxPayload {128 << (control >> 5 & 7)} bytes, MaxReadReq {128 << (control >> 12 & 7)} bytes, "
+                + $"RlxdOrd{Sign(control, 4)} NoSnoop{Sign(control, 11)}",
             $"LnkCap: Speed {Speed(link & 15)}, Width x{link >> 4 & 63}; LnkSta: Speed {Speed(status & 15)}, Width x{status >> 4 & 63}",
         ];
     }

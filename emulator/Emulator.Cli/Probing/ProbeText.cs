@@ -28,7 +28,10 @@ internal static class ProbeText
             foreach (string detail in capability.Details.Skip(1)) Line($"\t\t{detail}");
         }
         foreach (ProbedInterrupt irq in report.Interrupts.Where(i => i.Count > 0))
-            Line($"\tIRQ {irq.Name}: count {irq.Count}, EventFd{Sign(irq.EventFd)} Maskable{Sign(irq.Maskable)} AutoMasked{Sign(irq.AutoMasked)} NoResize{Sign(irq.NoResize)}");
+        {
+            string flags = $"EventFd{Sign(irq.EventFd)} Maskable{Sign(irq.Maskable)} AutoMasked{Sign(irq.AutoMasked)} NoResize{Sign(irq.NoResize)}";
+            Line($"\tIRQ {irq.Name}: count {irq.Count}, {flags}");
+        }
         Line($"\tConfiguration space: {report.ConfigurationSize} bytes");
         Line($"\tServed by: process {report.ServerProcess} on {report.Socket}");
         return text.ToString();
@@ -38,7 +41,10 @@ internal static class ProbeText
     public static string Render(ProbedAccess access)
     {
         if (access.Value is { } value)
-            return $"{access.Region}+0x{access.Offset:x} {(access.Access == "write" ? "<-" : "=")} 0x{value.ToString("x", CultureInfo.InvariantCulture).PadLeft(access.Bytes.Length * 2, '0')}\n";
+        {
+            string digits = value.ToString("x", CultureInfo.InvariantCulture).PadLeft(access.Bytes.Length * 2, '0');
+            return $"{access.Region}+0x{access.Offset:x} {(access.Access == "write" ? "<-" : "=")} 0x{digits}\n";
+        }
         var text = new StringBuilder();
         for (int i = 0; i < access.Bytes.Length; i += 16)
         {
