@@ -28,7 +28,7 @@ internal sealed class ParallelPortPropertyTests : ParallelPortFixture
 
     [Test]
     public void Random_traffic_never_throws_and_breaks_no_invariant([Values] bool ecp, [Range(0, 6)] int peripheral)
-        => Check.One(Config.QuickThrowOnFailure.WithMaxTest(100).WithQuietOnSuccess(true), Prop.ForAll(Traffic, traffic =>
+        => Check.One(FixedSeed.Config.WithMaxTest(100), Prop.ForAll(Traffic, traffic =>
         {
             Plug(Peripherals[peripheral](), ecp);
             foreach (int step in traffic)

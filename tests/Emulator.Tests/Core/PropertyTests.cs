@@ -2,6 +2,8 @@ using Emulator.Models;
 using Emulator.Pci;
 using Emulator.Registers;
 using Emulator.Testing;
+using FsCheck;
+using FsCheck.Fluent;
 using static Emulator.Registers.Access;
 
 namespace Emulator.Tests.Core;
@@ -31,6 +33,24 @@ public sealed class PropertyTests
     {
         BankProperty property = BankProperties.All.Single(p => p.Name.StartsWith(name, StringComparison.Ordinal));
         Assert.That(BankProperties.Verdict(property, bank, [s_write, s_read]), Is.Not.Null);
+    }
+
+    [Test]
+    public void Random_properties_see_the_same_values_in_every_run()
+    {
+        long[] first = Values(), second = Values();
+        Assert.That(second, Is.EqualTo(first).And.Length.EqualTo(100));
+
+        static long[] Values()
+        {
+            var values = new List<long>();
+            Check.One(FixedSeed.Config, Prop.ForAll<long[]>(array =>
+            {
+                values.Add(array.Sum());
+                return true;
+            }));
+            return [.. values];
+        }
     }
 
     [Test]

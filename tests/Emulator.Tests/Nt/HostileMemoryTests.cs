@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Emulator.Nt;
 using Emulator.Nt.Objects;
 using Emulator.Nt.Views;
+using Emulator.Testing;
 using FsCheck;
 using FsCheck.Fluent;
 
@@ -14,11 +15,9 @@ internal sealed class HostileMemoryTests
     // Far above what any memory of these tests needs, far below what a loop without a bound would take.
     private const int ManyReads = 2_000_000;
 
-    private static readonly Config Quick = Config.QuickThrowOnFailure.WithQuietOnSuccess(true);
-
     [Test]
     public void Random_bytes_everywhere_never_throw([Values] bool is64)
-        => Check.One(Quick.WithMaxTest(20), Prop.ForAll(Gen.Choose(0, 255).ArrayOf(0x400).ToArbitrary(), bytes =>
+        => Check.One(FixedSeed.Config.WithMaxTest(20), Prop.ForAll(Gen.Choose(0, 255).ArrayOf(0x400).ToArbitrary(), bytes =>
         {
             var memory = new RepeatingMemory(is64, [.. bytes.Select(b => (byte)b)]);
             // The marks where the first look goes, so that chance has to find only the rest.
@@ -44,7 +43,7 @@ internal sealed class HostileMemoryTests
             ArbMap.Default.GeneratorFor<ulong>());
         // Half the words hit where the structures' marks and pointers are.
         Gen<(ulong, ulong)> damage = address.SelectMany(a => Gen.Choose(0, 0x23f).Select(o => a + (ulong)(o & ~3))).Zip(value, (a, v) => (a, v));
-        Check.One(Quick.WithMaxTest(50), Prop.ForAll(damage.NonEmptyListOf().ToArbitrary(), words =>
+        Check.One(FixedSeed.Config.WithMaxTest(50), Prop.ForAll(damage.NonEmptyListOf().ToArbitrary(), words =>
         {
             var world = new RobotWorld(is64);
             foreach ((ulong at, ulong word) in words) world.Memory.WritePointer(at, word);

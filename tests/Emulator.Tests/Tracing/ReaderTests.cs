@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Emulator.Observation;
+using Emulator.Testing;
 using Emulator.Tracing;
 using FsCheck;
 using FsCheck.Fluent;
@@ -249,7 +250,7 @@ public sealed class ReaderTests
     public void Random_bytes_are_refused_and_never_crash()
         => Prop.ForAll<byte[]>(bytes =>
                 ReadsOrRefuses(bytes) && ReadsOrRefuses([.. Preamble(), .. bytes]) && ReadsOrRefuses([.. Preamble(), .. Device(), .. bytes]))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(300).WithQuietOnSuccess(true));
+            .Check(FixedSeed.Config.WithMaxTest(300));
 
     [Test]
     public void A_trace_with_any_bytes_changed_is_read_or_refused([Values] bool withCode)
@@ -261,7 +262,7 @@ public sealed class ReaderTests
             byte[] damaged = [.. file];
             foreach ((int at, byte value) in changes) damaged[at] = value;
             return ReadsOrRefuses(damaged);
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(300).WithQuietOnSuccess(true));
+        }).Check(FixedSeed.Config.WithMaxTest(300));
     }
 
     [Test]
@@ -273,7 +274,7 @@ public sealed class ReaderTests
             // Small kinds and regions, so that most of them are something.
             foreach (int at in (int[])[8, 9, 40, 41]) records[at] &= 0xf;
             return ReadsOrRefuses([.. begin, .. Chunk("RECS", records)]);
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(300).WithQuietOnSuccess(true));
+        }).Check(FixedSeed.Config.WithMaxTest(300));
     }
 
     private static string Line(TraceEntry entry) => $"{entry.Device.Name} {entry.Time} {entry.Event} {entry.Remark}";

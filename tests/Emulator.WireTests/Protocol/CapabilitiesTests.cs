@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Emulator.Testing;
 using Emulator.VfioUser.Protocol;
 using FsCheck;
 using FsCheck.Fluent;
@@ -127,7 +128,7 @@ public sealed class CapabilitiesTests
     public void No_bytes_throw_and_what_is_refused_is_not_half_read()
     {
         Prop.ForAll(ArbMap.Default.ArbFor<byte[]>(), bytes => Capabilities.TryParse(bytes, out Capabilities value) || value == new Capabilities())
-            .QuickCheckThrowOnFailure();
+            .Check(FixedSeed.Config);
     }
 
     [Test]
@@ -135,7 +136,7 @@ public sealed class CapabilitiesTests
     {
         Gen<string> texts = Gen.Elements(Alphabet).ListOf().Select(string.Concat);
         Prop.ForAll(texts.ToArbitrary(), text => TryParse(text, out Capabilities value) || value == new Capabilities())
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(2000));
+            .Check(FixedSeed.Config.WithMaxTest(2000));
     }
 
     [Test]
@@ -180,7 +181,7 @@ public sealed class CapabilitiesTests
             int length = capabilities.Write(text);
             using JsonDocument document = JsonDocument.Parse(text.AsMemory(0, length - 1));
             return text[length - 1] == 0 && Capabilities.TryParse(text.AsSpan(0, length), out Capabilities read) && read == capabilities;
-        }).QuickCheckThrowOnFailure();
+        }).Check(FixedSeed.Config);
     }
 
     [Test]

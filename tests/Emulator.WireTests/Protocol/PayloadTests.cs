@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Emulator.Testing;
 using Emulator.VfioUser.Protocol;
 using FsCheck;
 using FsCheck.Fluent;
@@ -42,7 +43,7 @@ public sealed class PayloadTests<TPayload>(int size)
             bool read = TPayload.TryRead(source, out TPayload value);
             value.Write(target);
             return read && target.AsSpan(0, size).SequenceEqual(source) && target.AsSpan(size).IndexOfAnyExcept((byte)0) < 0;
-        }).QuickCheckThrowOnFailure();
+        }).Check(FixedSeed.Config);
     }
 
     [Test]
