@@ -35,9 +35,7 @@ internal sealed class DeviceFunctions(KmdfFramework framework)
 
     private FxDevice Get(ulong handle) => framework.Handles.Get<FxDevice>(handle, "WDFDEVICE");
 
-    private DeviceInit Init(ulong handle) => framework.Inits.GetValueOrDefault(framework.NotNull(handle, "DeviceInit"))
-        ?? throw framework.Violation(WdfViolation.InvalidHandle,
-            $"{framework.Function} with 0x{handle:x}, which is no WDFDEVICE_INIT, or one of a device that is made already");
+    private DeviceInit Init(ulong handle) => framework.FindInit(handle);
 
     private ulong Set(ulong handle, Action<DeviceInit> set)
     {
@@ -97,6 +95,7 @@ internal sealed class DeviceFunctions(KmdfFramework framework)
     private ulong Configure(FxDevice device, ulong queueHandle, uint type)
     {
         FxQueue queue = framework.Handles.Get<FxQueue>(queueHandle, "WDFQUEUE");
+        if (type == Irp.Create && queue.Device == device) return device.Files.Configure(queue);
         if (type > Irp.Pnp || (byte)type is not (Irp.Read or Irp.Write or Irp.DeviceControl or Irp.InternalDeviceControl)) return NtStatus.InvalidParameter;
         return queue.Device == device && device.Configure(queue, (byte)type) ? NtStatus.Success : NtStatus.InvalidDeviceRequest;
     }

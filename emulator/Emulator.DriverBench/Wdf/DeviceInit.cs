@@ -63,4 +63,7 @@ internal sealed class DeviceInit
     public bool IsExclusive { get; set; }
     public bool IsPageable { get; set; } = true;
     public ObjectAttributes? RequestAttributes { get; set; }
+
+    /// <summary>Null: the driver is not told of files.</summary>
+    public FileConfig? Files { get; set; }
 }

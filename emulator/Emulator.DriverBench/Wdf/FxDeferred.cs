@@ -47,8 +47,6 @@ internal abstract class FxDeferred : FxObject
     protected void Raise(string name)
     {
         if (_routine == 0) return;
-        // At DISPATCH_LEVEL who holds it is done before any DPC comes; at PASSIVE_LEVEL it may be waiting for something in the middle.
-        if (_lock is { IsHeld: true } && !Machine.RunUntil(() => !_lock.IsHeld)) throw Machine.Crash($"{name} of {this} waits for another callback for ever");
         ulong outer = _thread;
         _thread = CurrentThread();
         if (_lock is null) Framework.Raise(Client, name, "", _routine, Handle);

@@ -24,6 +24,7 @@ internal sealed class FxDevice : FxObject
         CallbackLock = Scope == SynchronizationScope.Device ? new CallbackLock(framework, Level) : null;
         (Pnp, Power, Policy) = (new PnpMachine(this), new PowerMachine(this), new PowerPolicy(this));
         Resources = new DeviceResources(this);
+        Files = new DeviceFiles(this);
         ulong target = Machine.Io.CreateDevice(init.Client.DriverObject, (uint)Machine.Layout.Pointer * 8, "", init.DeviceType, init.Characteristics, 0);
         DeviceObject = target;
         Attached = Machine.Io.Attach(target, init.Pdo);
@@ -50,6 +51,7 @@ internal sealed class FxDevice : FxObject
     public PowerMachine Power { get; }
     public PowerPolicy Policy { get; }
     public DeviceResources Resources { get; }
+    public DeviceFiles Files { get; }
 
     /// <summary>In the order of their creation.</summary>
     public List<FxInterrupt> Interrupts { get; } = [];
@@ -149,6 +151,9 @@ internal sealed class FxDevice : FxObject
             Irp.Power => Policy.Dispatch(irp),
             Irp.SystemControl => PassDown(irp),
             Irp.Read or Irp.Write or Irp.DeviceControl or Irp.InternalDeviceControl => DispatchIo(irp),
+            Irp.Create => Files.Create(irp),
+            Irp.Cleanup => Files.CleanUp(irp),
+            Irp.Close => Files.Close(irp),
             _ => DispatchGeneral(irp),
         };
     }
@@ -162,16 +167,12 @@ internal sealed class FxDevice : FxObject
         return irp.Complete(NtStatus.InvalidDeviceRequest);
     }
 
-    /// <summary>Files open and close; what else there is, a function driver of the framework's has no use for.</summary>
+    /// <summary>What a function driver of the framework's has no use for.</summary>
     private uint DispatchGeneral(FxIrp irp)
     {
-        if (irp.Major == Irp.Cleanup)
-        {
-            foreach (FxQueue queue in _queues.ToArray()) queue.CancelFile(irp.File);
-        }
         if (Init.IsFilter) return irp.Skip(Attached);
         irp.Information = 0;
-        return irp.Complete(irp.Major is Irp.Create or Irp.Cleanup or Irp.Close ? NtStatus.Success : NtStatus.InvalidDeviceRequest);
+        return irp.Complete(NtStatus.InvalidDeviceRequest);
     }
 
     // ---- queues ----
@@ -192,6 +193,12 @@ internal sealed class FxDevice : FxObject
         if (_dispatch[major] is { } old && old != DefaultQueue) return false;
         _dispatch[major] = queue;
         return true;
+    }
+
+    /// <summary>A file is cleaned up: what of it waits in a queue ends.</summary>
+    public void CancelFile(ulong file)
+    {
+        foreach (FxQueue queue in _queues.ToArray()) queue.CancelFile(file);
     }
 
     public void HoldQueues()
@@ -283,6 +290,8 @@ internal sealed class CallbackLock(KmdfFramework framework, ExecutionLevel level
     /// <summary>At DISPATCH_LEVEL, unless the driver wants its callbacks at PASSIVE_LEVEL.</summary>
     public void Run(Action callback)
     {
+        // At DISPATCH_LEVEL who holds it is done before anything else comes; at PASSIVE_LEVEL it may be waiting for something in the middle.
+        if (IsHeld && !framework.Machine.RunUntil(() => !IsHeld)) throw framework.Machine.Crash("a callback waits for another callback for ever");
         IsHeld = true;
         framework.AtIrql(level == ExecutionLevel.Passive ? Irql.Passive : Irql.Dispatch, () =>
         {

@@ -12,7 +12,11 @@ internal enum QueueDispatch
 
 /// <summary>A WDF_IO_QUEUE_CONFIG that was checked.</summary>
 internal sealed record QueueConfig(QueueDispatch Dispatch, bool IsPowerManaged, bool AllowsZeroLength, bool IsDefault, ulong Default, ulong Read, ulong Write,
-    ulong DeviceControl, ulong InternalDeviceControl, ulong Stop, ulong Resume, ulong CanceledOnQueue, uint MostPresented);
+    ulong DeviceControl, ulong InternalDeviceControl, ulong Stop, ulong Resume, ulong CanceledOnQueue, uint MostPresented)
+{
+    /// <summary>Of the framework's own, which CREATE requests go through.</summary>
+    public static QueueConfig OfCreates { get; } = new(QueueDispatch.Manual, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
 
 /// <summary>WDFQUEUE: requests that wait, and those the driver has of it.</summary>
 internal sealed class FxQueue : FxObject

@@ -39,6 +39,7 @@ internal sealed class FxRequest : FxObject
     /// <summary>"read", "IOCTL 0x226000".</summary>
     public string Kind => Irp.Major switch
     {
+        Kernel.Irp.Create => "create",
         Kernel.Irp.Read => "read",
         Kernel.Irp.Write => "write",
         Kernel.Irp.DeviceControl => $"IOCTL 0x{(uint)Irp.Parameter(2):x}",
@@ -79,6 +80,7 @@ internal sealed class FxRequest : FxObject
         Queue.Disown(this);
         FxIrp irp = Irp;
         irp.Information = information;
+        if (irp.Major == Kernel.Irp.Create) Queue.Device.Files.EndCreate(irp.File, status);
         Delete();
         irp.Complete(status);
         Queue.GoOn();

@@ -21,7 +21,7 @@ internal enum WdfViolation
 
 /// <summary>
 /// As much of the Kernel-Mode Driver Framework (Wdf01000.sys with WDFLDR.SYS, 1.33) as function drivers of a PCI device need: objects,
-/// queues, requests, interrupts, and the PnP and power machines that call the driver. A function it lacks stops the machine and says so.
+/// queues, requests, files, interrupts, DMA memory, timers, work items, and the PnP and power machines that call the driver. A function it lacks stops the machine and says so.
 /// </summary>
 public sealed class KmdfFramework
 {
@@ -43,6 +43,7 @@ public sealed class KmdfFramework
         new InterruptFunctions(this).AddTo(table);
         new DmaFunctions(this).AddTo(table);
         new DeferredFunctions(this).AddTo(table);
+        new FileFunctions(this).AddTo(table);
         table.Seal();
         FxDriver.AddTo(this, library);
         FxDevice.AddTo(this, library);
@@ -50,6 +51,7 @@ public sealed class KmdfFramework
         FxRequest.AddTo(this, library);
         FxTimer.AddTo(this, library);
         FxWorkItem.AddTo(this, library);
+        DeviceFiles.AddTo(this, library);
     }
 
     /// <summary>The callbacks of drivers that were called, in the order of the calls.</summary>
@@ -72,6 +74,10 @@ public sealed class KmdfFramework
 
     /// <summary>The drivers that are bound, by their DRIVER_OBJECT.</summary>
     internal Dictionary<ulong, FxDriver> Drivers { get; } = [];
+
+    /// <exception cref="BugCheckException">There is none of this handle.</exception>
+    internal DeviceInit FindInit(ulong handle) => Inits.GetValueOrDefault(NotNull(handle, "DeviceInit"))
+        ?? throw Violation(WdfViolation.InvalidHandle, $"{Function} with 0x{handle:x}, which is no WDFDEVICE_INIT, or one of a device that is made already");
 
     /// <summary>The address of one of the framework's own functions: "FxDevice::DispatchWithLock".</summary>
     internal ulong AddressOf(string function) => Library.Find(function)!.Value;

@@ -45,7 +45,7 @@ internal sealed class RequestFunctions(KmdfFramework framework)
         ulong bytes = information ?? request.Irp.Information;
         // Of a read or write its length, of a control request that of its output.
         uint room = (uint)request.Irp.Parameter(0);
-        if (NtStatus.IsSuccess(status) && bytes > room)
+        if (NtStatus.IsSuccess(status) && bytes > room && request.Irp.Major != Irp.Create)
         {
             throw framework.Violation(WdfViolation.RequestFatalError,
                 $"{framework.Function} of {request} ({request.Kind}) with {bytes} bytes, for which it has {room}");
@@ -87,7 +87,7 @@ internal sealed class RequestFunctions(KmdfFramework framework)
         if (lengthTarget != 0) guest.SetPointer(lengthTarget, 0);
         FxIrp irp = request.Irp;
         bool isControl = irp.Major is Irp.DeviceControl or Irp.InternalDeviceControl;
-        if (irp.Major == (input ? Irp.Read : Irp.Write)) return NtStatus.InvalidDeviceRequest;
+        if (irp.Major == Irp.Create || irp.Major == (input ? Irp.Read : Irp.Write)) return NtStatus.InvalidDeviceRequest;
         uint length = (uint)irp.Parameter(isControl && input ? 1 : 0);
         // METHOD_IN_DIRECT and METHOD_OUT_DIRECT describe the output by an MDL, as WdfDeviceIoDirect does reads and writes: the bench gives none.
         bool isDirect = isControl ? !input && ((uint)irp.Parameter(2) & 3) is 1 or 2 : request.Queue.Device.Init.IoType == DeviceIoType.Direct;

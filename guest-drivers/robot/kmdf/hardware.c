@@ -41,13 +41,16 @@ NTSTATUS NTAPI EvtDeviceD0Entry(WDFDEVICE Device, ULONG Previous)
 {
     PROBOT robot = RobotOf(Device);
     NTSTATUS status = ProsewareReset(robot->Registers);
+    KIRQL irql;
 
     UNREFERENCED_PARAMETER(Previous);
     if (!NT_SUCCESS(status)) return status;
+    KeAcquireSpinLock(&robot->Lock, &irql);
     robot->Ring.Base = robot->Registers;
     robot->Ring.Shared = WDF(WdfCommonBufferGetAlignedVirtualAddress, PVOID, WDFCOMMONBUFFER)(WdfDriverGlobals, robot->Common);
     robot->Ring.Logical = (ULONGLONG)WDF(WdfCommonBufferGetAlignedLogicalAddress, PHYSICAL_ADDRESS, WDFCOMMONBUFFER)(WdfDriverGlobals, robot->Common).QuadPart;
     ProsewareStartRing(&robot->Ring);
+    KeReleaseSpinLock(&robot->Lock, irql);
     ProsewareEnableMotors(robot->Registers);
     return STATUS_SUCCESS;
 }
@@ -56,10 +59,14 @@ NTSTATUS NTAPI EvtDeviceD0Entry(WDFDEVICE Device, ULONG Previous)
 NTSTATUS NTAPI EvtDeviceD0Exit(WDFDEVICE Device, ULONG Target)
 {
     PROBOT robot = RobotOf(Device);
+    KIRQL irql;
 
     UNREFERENCED_PARAMETER(Target);
+    /* EvtDeviceSurpriseRemoval may come at the same time. */
+    KeAcquireSpinLock(&robot->Lock, &irql);
     ProsewarePowerDown(robot->Registers);
     robot->Ring.Base = NULL;
+    KeReleaseSpinLock(&robot->Lock, irql);
     return STATUS_SUCCESS;
 }
 

@@ -17,7 +17,7 @@ typedef struct _ROBOT {
     WDFCOMMONBUFFER Common; /* what the robot reads and writes */
     WDFQUEUE Turns; /* sequential: requests with commands */
     WDFQUEUE Readers; /* manual: requests that wait for events */
-    KSPIN_LOCK Lock; /* guards ring, registers but for the ISR's, and what follows */
+    KSPIN_LOCK Lock; /* guards what follows */
     PROSEWARE_RING Ring; /* its Base is NULL while the device is not in D0 */
     BOOLEAN Gone; /* surprise removal */
     WDFREQUEST Running; /* whose turn it is; cancelable */

@@ -1,7 +1,5 @@
 /* Timers and work items, each asked for something it must answer, or used as it must not be. */
-#include <wdfsubset.h>
-
-#define EXPECT(condition) do { if (!(condition)) return __LINE__; } while (0)
+#include "framework.h"
 
 typedef void *WDFTIMER, *WDFWORKITEM;
 
@@ -24,8 +22,6 @@ typedef struct {
     PVOID EvtWorkItemFunc;
     BOOLEAN AutomaticSerialization;
 } WORKITEM_CONFIG;
-
-NTSTATUS Deferred(ULONG number, WDFDEVICE device, PULONG out);
 
 static struct {
     ULONG Timers, TimerIrql, Items, ItemIrql; /* callbacks, and the IRQL of the last */
@@ -154,11 +150,11 @@ NTSTATUS Deferred(ULONG number, WDFDEVICE device, PULONG out)
         break;
     case 21: RtlCopyMemory(out, &Seen, sizeof Seen); break;
     case 22: /* once, after 20 ms */
-        status = MakeTimer(device, 1, 0, VARIANT == 10 /* one callback at a time */, &Timer);
+        status = MakeTimer(device, 1, 0, VARIANT == SERIALIZED, &Timer);
         if (NT_SUCCESS(status)) Start(Timer, -200000);
         break;
     case 23: /* at PASSIVE_LEVEL */
-        status = MakeTimer(device, 2, 0, VARIANT == 11, &Timer);
+        status = MakeTimer(device, 2, 0, VARIANT == PASSIVE, &Timer);
         if (NT_SUCCESS(status)) Start(Timer, -200000);
         break;
     case 24: /* every 10 ms from the start on */

@@ -1,11 +1,5 @@
 /* DMA enablers and common buffers, each asked for something it must answer. */
-#include <wdfsubset.h>
-
-#define OLD (VARIANT == 8) /* built for 1.9 */
-#define EXPECT(condition) do { if (!(condition)) return __LINE__; } while (0)
-
-ULONG CheckDma(WDFDEVICE device, const WDF_OBJECT_ATTRIBUTES *first, const WDF_OBJECT_ATTRIBUTES *second);
-NTSTATUS CreateDma(WDFDEVICE device, WDF_DMA_ENABLER_CONFIG *config, WDF_OBJECT_ATTRIBUTES *attributes, WDFDMAENABLER *enabler);
+#include "framework.h"
 
 enum {
     WdfCommonBufferCreate = 21, WdfCommonBufferGetLength = 24, WdfDmaEnablerGetMaximumLength = 95, WdfDmaEnablerGetMaximumScatterGatherElements = 96,
@@ -15,7 +9,7 @@ enum {
 
 NTSTATUS CreateDma(WDFDEVICE device, WDF_DMA_ENABLER_CONFIG *config, WDF_OBJECT_ATTRIBUTES *attributes, WDFDMAENABLER *enabler)
 {
-    if (OLD) config->Size = FIELD_OFFSET(WDF_DMA_ENABLER_CONFIG, AddressWidthOverride);
+    if (VARIANT == OLD) config->Size = FIELD_OFFSET(WDF_DMA_ENABLER_CONFIG, AddressWidthOverride);
     return WDF(WdfDmaEnablerCreate, NTSTATUS, WDFDEVICE, WDF_DMA_ENABLER_CONFIG *, WDF_OBJECT_ATTRIBUTES *, WDFDMAENABLER *)(
         WdfDriverGlobals, device, config, attributes, enabler);
 }
@@ -46,8 +40,8 @@ static ULONG CheckEnabler(WDFDEVICE device)
     config.MaximumLength = 0x100000;
     attributes.ParentObject = WdfDriverGlobals->Driver;
     /* 1.9 does not look at it. */
-    EXPECT(CreateDma(device, &config, &attributes, &enabler) == (OLD ? STATUS_SUCCESS : (NTSTATUS)0xc0200209 /* STATUS_WDF_OBJECT_ATTRIBUTES_INVALID */));
-    EXPECT(OLD == (enabler != NULL));
+    EXPECT(CreateDma(device, &config, &attributes, &enabler) == (VARIANT == OLD ? STATUS_SUCCESS : (NTSTATUS)0xc0200209 /* STATUS_WDF_OBJECT_ATTRIBUTES_INVALID */));
+    EXPECT((VARIANT == OLD) == (enabler != NULL));
     attributes.ParentObject = device;
     EXPECT(WDF(WdfObjectCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, &attributes, &parent) == STATUS_SUCCESS);
     attributes.ParentObject = parent;

@@ -1,8 +1,5 @@
 /* The framework's functions that framework.c has no other use for, each asked for something it must answer. */
-#include <wdfsubset.h>
-
-ULONG Check(WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual, WDFINTERRUPT interrupt, WDFREQUEST request);
-void Change(ULONG number, WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual);
+#include "framework.h"
 
 enum {
     WdfWdmDeviceGetWdfDeviceHandle = 30, WdfDeviceWdmGetDeviceObject = 31, WdfDeviceWdmGetAttachedDevice = 32, WdfDeviceWdmGetPhysicalDevice = 33,
@@ -36,8 +33,6 @@ typedef struct {
     ULONG Type;
     struct { SIZE_T Out, In; ULONG_PTR Code; PVOID Type3; } Control;
 } PARAMETERS;
-
-#define EXPECT(condition) do { if (!(condition)) return __LINE__; } while (0)
 
 static NTSTATUS Allocate(SIZE_T size, WDFOBJECT *memory, PVOID *buffer)
 {

@@ -1,22 +1,8 @@
 /*
  * A KMDF driver that uses what KmdfRobot does not, and does wrong in the one way that the number in its IOCTL says. Reads wait in a
- * manual queue, writes go one by one through a sequential one and are kept until IOCTL 2. VARIANT says in which way it is another driver.
+ * manual queue, writes go one by one through a sequential one and are kept until IOCTL 2.
  */
-#include <wdfsubset.h>
-
-#define PLAIN 0
-#define TOO_NEW 1 /* these cannot be bound or created */
-#define WRONG_SIZE 2
-#define WRONG_COUNT 3
-#define WRONG_LIBRARY 4
-#define WRONG_CONFIG 5
-#define NOT_UNBOUND 6
-#define CLASS_EXTENSION 7
-#define OLD 8 /* built for 1.9 */
-#define FILTER 9
-#define SERIALIZED 10 /* one callback of the device at a time */
-#define PASSIVE 11 /* and that at PASSIVE_LEVEL */
-#define DMA 12 /* with a DMA enabler that has callbacks */
+#include "framework.h"
 
 #define BUFFERED(n) CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800 + (n), METHOD_BUFFERED, FILE_ANY_ACCESS)
 
@@ -38,12 +24,6 @@ typedef struct {
 
 static const WDF_OBJECT_CONTEXT_TYPE_INFO ContextType = { sizeof ContextType, "STATE", sizeof(STATE), &ContextType, NULL };
 static const WDF_OBJECT_CONTEXT_TYPE_INFO LetterType = { sizeof LetterType, "LETTER", sizeof(LETTER), &LetterType, NULL };
-ULONG Check(WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual, WDFINTERRUPT interrupt, WDFREQUEST request);
-void Change(ULONG number, WDFDEVICE device, WDFQUEUE queue, WDFQUEUE manual);
-ULONG CheckDma(WDFDEVICE device, const WDF_OBJECT_ATTRIBUTES *first, const WDF_OBJECT_ATTRIBUTES *second);
-NTSTATUS Deferred(ULONG number, WDFDEVICE device, PULONG out);
-NTSTATUS CreateDma(WDFDEVICE device, WDF_DMA_ENABLER_CONFIG *config, WDF_OBJECT_ATTRIBUTES *attributes, WDFDMAENABLER *enabler);
-DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBindClass(PWDF_BIND_INFO Info, PWDF_DRIVER_GLOBALS Globals, PVOID ClassInfo);
 
 static LONG Depth, Deepest; /* of callbacks inside each other */
 static CHAR Log[32];
@@ -227,6 +207,11 @@ static void Control(WDFQUEUE queue, WDFREQUEST request, ULONG code)
     case BUFFERED(0):
         break;
     default:
+        if (code >= BUFFERED(40)) {
+            status = Files((code >> 2 & 0xfff) - 0x800, device, request, Output(request));
+            Complete(request, status, 8);
+            return;
+        }
         if (code >= BUFFERED(20)) {
             status = Deferred((code >> 2 & 0xfff) - 0x800, device, Output(request));
             Complete(request, status, 16);
@@ -379,7 +364,7 @@ static BOOLEAN NTAPI Isr(WDFINTERRUPT interrupt, ULONG message)
     return FALSE;
 }
 
-static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
+NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
 {
     WDF_PNPPOWER_EVENT_CALLBACKS power = {
         .Size = sizeof power, .EvtDeviceD0Entry = D0, .EvtDeviceD0EntryPostInterruptsEnabled = D0, .EvtDeviceD0Exit = D0Exit,
@@ -418,9 +403,10 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
     WDF(WdfDeviceInitSetRequestAttributes, void, PWDFDEVICE_INIT, WDF_OBJECT_ATTRIBUTES *)(WdfDriverGlobals, init, &requests);
     if (VARIANT == SERIALIZED || VARIANT == PASSIVE) attributes.SynchronizationScope = 2;
     if (VARIANT == PASSIVE) attributes.ExecutionLevel = 2;
-    if (VARIANT == FILTER) WDF(WdfFdoInitSetFilter, void, PWDFDEVICE_INIT)(WdfDriverGlobals, init);
+    if (VARIANT == FILES || VARIANT == FILTER_FILES) WantFiles(init);
+    if (VARIANT == FILTER || VARIANT == FILTER_FILES) WDF(WdfFdoInitSetFilter, void, PWDFDEVICE_INIT)(WdfDriverGlobals, init);
     status = WDF(WdfDeviceCreate, NTSTATUS, PWDFDEVICE_INIT *, WDF_OBJECT_ATTRIBUTES *, WDFDEVICE *)(WdfDriverGlobals, &init, &attributes, &device);
-    if (!NT_SUCCESS(status) || VARIANT == FILTER) return status;
+    if (!NT_SUCCESS(status) || VARIANT == FILTER || VARIANT == FILTER_FILES) return status;
     context = Of(device);
     if (VARIANT == DMA) {
         OfEnabler = context;
@@ -444,62 +430,4 @@ static NTSTATUS NTAPI DeviceAdd(WDFDRIVER driver, PWDFDEVICE_INIT init)
     status = WDF(WdfDeviceConfigureRequestDispatching, NTSTATUS, WDFDEVICE, WDFQUEUE, ULONG)(WdfDriverGlobals, device, context->Sequential, IRP_MJ_WRITE);
     if (!NT_SUCCESS(status)) return status;
     return WDF(WdfDeviceConfigureRequestDispatching, NTSTATUS, WDFDEVICE, WDFQUEUE, ULONG)(WdfDriverGlobals, device, context->Manual, IRP_MJ_READ);
-}
-
-static void NTAPI DriverUnload(WDFDRIVER driver)
-{
-    UNREFERENCED_PARAMETER(driver);
-}
-
-static WDF_BIND_INFO Bind = { sizeof Bind, L"KmdfLibrary", { 1, 15, 0 }, WDF_FUNCTIONS, &WdfFunctions, NULL };
-static WDF_FUNCTION Copy[396];
-static PDRIVER_UNLOAD Displaced;
-WDF_FUNCTION *WdfFunctions;
-PWDF_DRIVER_GLOBALS WdfDriverGlobals;
-
-static void NTAPI Unload(PDRIVER_OBJECT driver)
-{
-    Displaced(driver);
-#if VARIANT != NOT_UNBOUND
-    WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
-#endif
-}
-
-NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path);
-
-NTSTATUS NTAPI entry(PDRIVER_OBJECT driver, PUNICODE_STRING path)
-{
-    WDF_DRIVER_CONFIG config = { .Size = sizeof config, .EvtDriverDeviceAdd = DeviceAdd, .EvtDriverUnload = (PVOID)DriverUnload };
-    NTSTATUS status;
-
-    if (VARIANT == TOO_NEW) Bind.Version.Minor = 99;
-    if (VARIANT == WRONG_SIZE) Bind.Size++;
-    if (VARIANT == WRONG_COUNT) Bind.FuncCount++;
-    if (VARIANT == WRONG_LIBRARY) Bind.Component = L"UmdfLibrary";
-    if (VARIANT == WRONG_CONFIG) config.Size++;
-    if (VARIANT == OLD) {
-        /* Gets a copy of the table. */
-        WdfFunctions = Copy;
-        Bind.Version.Minor = 9;
-        Bind.FuncCount = RTL_NUMBER_OF(Copy);
-        Bind.FuncTable = (WDF_FUNCTION **)Copy;
-    }
-    status = WdfVersionBind(driver, path, &Bind, &WdfDriverGlobals);
-    if (!NT_SUCCESS(status)) return status;
-#if VARIANT == CLASS_EXTENSION
-    status = WdfVersionBindClass(&Bind, WdfDriverGlobals, NULL);
-    if (!NT_SUCCESS(status)) {
-        WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
-        return status;
-    }
-#endif
-    status = WDF(WdfDriverCreate, NTSTATUS, PDRIVER_OBJECT, PUNICODE_STRING, WDF_OBJECT_ATTRIBUTES *, WDF_DRIVER_CONFIG *, WDFDRIVER *)(
-        WdfDriverGlobals, driver, path, NULL, &config, NULL);
-    if (!NT_SUCCESS(status)) {
-        WdfVersionUnbind(NULL, &Bind, WdfDriverGlobals);
-        return status;
-    }
-    Displaced = driver->DriverUnload;
-    driver->DriverUnload = Unload;
-    return STATUS_SUCCESS;
 }

@@ -11,6 +11,9 @@ namespace Emulator.DriverTests.Wdf;
 /// <summary>Programs/framework.c in the bench, over a Proseware robot that it leaves alone.</summary>
 internal sealed class FrameworkBench
 {
+    private static readonly string[] Parts =
+        ["framework-entry.c", "framework-functions.c", "framework-dma.c", "framework-deferred.c", "framework-files.c"];
+
     /// <param name="variant">In which way it is another driver, as the program says; 0 none.</param>
     public FrameworkBench(Machine architecture, int variant = 0)
     {
@@ -76,7 +79,7 @@ internal sealed class FrameworkBench
         return Targets.BuildDriver(Targets.CompilerFor(architecture), architecture, "framework.c", $"framework-{architecture}-{variant}", "-O2",
             [.. flags, $"-DVARIANT={variant}", "-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
              "-isystem", $"/usr/{target}/include/ddk", $"-I{Path.Combine(GuestDriverFiles.Repository(), "guest-drivers", "robot", "kmdf")}",
-             Program("framework-functions.c"), Program("framework-dma.c"), Program("framework-deferred.c"), library,
+             .. Parts.Select(Program), library,
              "-lntoskrnl", "-lhal"]);
     }
 }

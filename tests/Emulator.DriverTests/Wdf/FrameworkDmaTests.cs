@@ -41,7 +41,8 @@ internal sealed class FrameworkDmaTests(Machine architecture)
         Assert.That(bench.TakeEvents(), Is.EqualTo((string[])
             ["EvtDevicePrepareHardware", "EvtDeviceD0Entry", "EvtDeviceD0EntryPostInterruptsEnabled", .. Up, "EvtDeviceSelfManagedIoInit"]));
         Assert.That(bench.Node.SetSystemPower(4), Is.EqualTo(Success));
-        Assert.That(bench.TakeEvents(), Is.EqualTo((string[])["EvtDeviceSelfManagedIoSuspend", .. Down, "EvtDeviceD0ExitPreInterruptsDisabled", "EvtDeviceD0Exit"]));
+        Assert.That(bench.TakeEvents(),
+            Is.EqualTo((string[])["EvtDeviceSelfManagedIoSuspend", .. Down, "EvtDeviceD0ExitPreInterruptsDisabled", "EvtDeviceD0Exit"]));
         Assert.That(bench.Node.SetSystemPower(1), Is.EqualTo(Success));
         bench.Machine.Advance(1);
         Assert.That(bench.TakeEvents(),

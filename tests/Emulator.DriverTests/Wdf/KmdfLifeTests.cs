@@ -18,13 +18,15 @@ internal sealed class KmdfLifeTests(Machine architecture)
     {
         var random = new Random(20262);
         var bench = new KmdfBench(architecture, InterruptGrant.Messages);
-        for (int life = 0; life < Lives; life++)
+        // More of them: dotnet test --filter KmdfLife -- 'TestRunParameters.Parameter(name="lives", value="10000")'.
+        int lives = TestContext.Parameters.Get("lives", Lives);
+        for (int life = 0; life < lives; life++)
         {
             var steps = new List<string>();
             Assert.That(() => Live(bench, random, steps), Throws.Nothing, () => $"life {life}: {string.Join(", ", steps)}");
             Assert.That(bench.Machine.Findings, Is.Empty, () => $"life {life}: {string.Join(", ", steps)}");
             bench.Machine.Framework.ClearEvents();
-            if (life + 1 < Lives) bench.PlugAgain(random.Next(2) == 0 ? InterruptGrant.Messages : InterruptGrant.Line);
+            if (life + 1 < lives) bench.PlugAgain(random.Next(2) == 0 ? InterruptGrant.Messages : InterruptGrant.Line);
         }
         End(bench);
     }
