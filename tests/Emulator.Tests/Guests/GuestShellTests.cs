@@ -77,13 +77,16 @@ public sealed class GuestShellTests
         Assert.That(((await first).Output, (await second).Output), Is.EqualTo(("A", "B")));
     }
 
-    [Test]
-    public async Task A_command_that_takes_too_long_is_killed_and_its_late_words_are_ignored()
+    [TestCase(0)]
+    [TestCase(1)]
+    public async Task A_command_that_takes_too_long_is_killed_and_its_late_words_are_ignored(int milliseconds)
     {
-        GuestException problem = (await Assert.ThrowsAsync<GuestException>(() => _shell.RunAsync("slow", TimeSpan.FromMilliseconds(1))))!;
+        GuestException problem = (await Assert.ThrowsAsync<GuestException>(() => _shell.RunAsync("slow", TimeSpan.FromMilliseconds(milliseconds))))!;
         Assert.That(problem.Message, Does.Contain("'slow'").And.Contain("was killed"));
-        Assert.That(await _requests.ReadLineAsync(), Does.StartWith("@run 0 "));
-        Assert.That(await _requests.ReadLineAsync(), Is.EqualTo("@kill 0"));
+        string? line = await _requests.ReadLineAsync();
+        // On a busy machine the time is over before the command is sent.
+        if (line!.StartsWith("@run 0 ", StringComparison.Ordinal)) line = await _requests.ReadLineAsync();
+        Assert.That(line, Is.EqualTo("@kill 0"));
         Task<GuestCommandResult> next = _shell.RunAsync("next", Generous);
         await _requests.ReadLineAsync();
         Say(Output(0, "late") + "@exit 0 137\n" + Output(1, "good") + "@exit 1 0\n");
