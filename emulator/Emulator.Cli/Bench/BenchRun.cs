@@ -94,6 +94,10 @@ internal sealed class BenchRun
         {
             // It is among the findings, and nothing more can be done with this machine.
         }
+        catch (MissingFunctionException lack)
+        {
+            throw new UserError(lack.Message, cause: lack);
+        }
         catch (OperationCanceledException)
         {
             return false;

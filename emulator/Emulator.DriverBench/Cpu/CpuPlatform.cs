@@ -74,6 +74,12 @@ public class CpuPlatform
     }
 
     /// <summary>
+    /// An instruction faulted; the registers are what they were before it. True: the registers lead to code that deals with it, such as
+    /// an exception handler, and the run goes on there.
+    /// </summary>
+    public virtual bool TryHandleFault(Interpreter cpu, in RunOutcome fault) => false;
+
+    /// <summary>
     /// Runs between two instructions after <see cref="Interpreter.RequestAttention"/>: the place to deliver interrupts with
     /// <see cref="Interpreter.Call"/>. False stops the run (<see cref="StopReason.HostStop"/>).
     /// </summary>

@@ -62,6 +62,9 @@ public sealed class CpuState
 
     internal const uint DefaultMxcsr = 0x1F80;
 
+    /// <summary>How the detail of a #DE begins whose divisor is 0.</summary>
+    internal const string DivisionByZero = "division by zero";
+
     internal CpuState(AddressSpace memory, Interpreter interpreter) => (Memory, Interpreter) = (memory, interpreter);
 
     /// <summary>The instruction pointer: the next instruction when nothing runs, the current block's end while a hook runs.</summary>

@@ -308,7 +308,7 @@ internal sealed class DivideOperation<TWidth, TSource> : Operation where TWidth 
     public override bool Execute(CpuState s)
     {
         if (!TSource.TryRead(this, s, TSource.Locate(this, s), out ulong divisor)) return s.MemoryFault(this);
-        if (divisor == 0) return s.Fault(this, StopReason.DivideError, "division by zero");
+        if (divisor == 0) return s.Fault(this, StopReason.DivideError, CpuState.DivisionByZero);
         ulong low = TWidth.Get(s, (int)Gpr.Rax);
         ulong high = TWidth.Bits == 8 ? (low = Width16.Get(s, (int)Gpr.Rax)) >> 8 : TWidth.Get(s, (int)Gpr.Rdx);
         if (TWidth.Bits == 8) low &= 0xFF;

@@ -31,6 +31,9 @@ public sealed class Interpreter
     private const int CacheSize = 4096;
     private const int MaxDepth = 48;
 
+    // How many instructions a fault that is handled counts for, so that an endless row of them reaches the limit.
+    private const ulong FaultCost = 1000;
+
     private static readonly Gpr[] ArgumentRegisters = [Gpr.Rcx, Gpr.Rdx, Gpr.R8, Gpr.R9];
     private static readonly Gpr[] Preserved64 = [Gpr.Rbx, Gpr.Rbp, Gpr.Rsi, Gpr.Rdi, Gpr.R12, Gpr.R13, Gpr.R14, Gpr.R15];
     private static readonly Gpr[] Preserved32 = [Gpr.Rbx, Gpr.Rbp, Gpr.Rsi, Gpr.Rdi];
@@ -97,6 +100,9 @@ public sealed class Interpreter
     /// <summary>The registers where the last run that ended in a fault stood.</summary>
     public CpuContext FaultContext { get; private set; }
 
+    /// <summary>The stack pointer with which the innermost function that the host called began: what lies above is no frame of this run.</summary>
+    internal ulong EntryStack { get; set; }
+
     internal ulong AddressMask { get; }
     private int Bits => Mode == CpuMode.X64 ? 64 : 32;
 
@@ -146,7 +152,10 @@ public sealed class Interpreter
             return new CallOutcome(new RunOutcome(reason, address, 0, fault, $"no stack for a call of {Symbols.Describe(address)}: {fault}"), 0, 0, 0, "");
         }
         CpuContext entered = State.Save();
+        ulong outer = EntryStack;
+        EntryStack = State.Rsp;
         RunOutcome run = Run(maxInstructions);
+        EntryStack = outer;
         bool returned = run.Reason == StopReason.Returned;
         var outcome = new CallOutcome(run, State[Gpr.Rax], Mode == CpuMode.X86 ? State[Gpr.Rdx] : 0,
             returned ? (long)(State.Rsp - expectedRsp) : 0, returned ? ClobberedSince(entered) : "");
@@ -193,7 +202,11 @@ public sealed class Interpreter
                         return ended;
                     }
                     block = Decode(rip);
-                    if (block is null) return Ended(new PendingStop(StopReason.PageFault, _reader.Fault, null));
+                    if (block is null)
+                    {
+                        if (TryRecover(new PendingStop(StopReason.PageFault, _reader.Fault, null), ref left, out RunOutcome astray)) continue;
+                        return astray;
+                    }
                 }
                 if (block.IsPageable) Platform.EnteringPageable(this, rip);
                 else if (previous is not null)
@@ -246,8 +259,16 @@ public sealed class Interpreter
                 left--;
                 _executed++;
             }
-            if (stop.Reason != StopReason.None) return Ended(stop);
+            if (stop.Reason != StopReason.None && !TryRecover(stop, ref left, out RunOutcome outcome)) return outcome;
         }
+    }
+
+    private bool TryRecover(in PendingStop stop, ref ulong left, out RunOutcome outcome)
+    {
+        outcome = Ended(stop);
+        if (!outcome.IsFault || !Platform.TryHandleFault(this, outcome)) return false;
+        left -= Math.Min(left, FaultCost);
+        return true;
     }
 
     private Block? Find(ulong rip)

@@ -24,12 +24,26 @@ public sealed partial class BenchMachine
 
     internal BugCheckException Crash(string text) => Crash(text, CallerAddress != 0 ? CallerAddress : Cpu.State.Rip);
 
-    private BugCheckException Crash(string text, ulong at)
+    internal BugCheckException Crash(string text, ulong at)
     {
         var finding = new Finding(Rule.Crash, text, Symbols.Describe(at), at);
         _findings.Add(finding);
         return new BugCheckException(finding);
     }
+
+    /// <summary>A driver needs what the bench lacks.</summary>
+    internal MissingFunctionException Lacks(string needs, string what, ulong at)
+        => new($"{Symbols.FindModule(at) ?? "a driver"} {needs} {what}, which the bench lacks; in {Symbols.Describe(at)} (0x{at:x})");
+
+    /// <summary>An access to what a driver imports as a variable and the bench lacks ends the run.</summary>
+    internal void CheckMissing(ulong address, ulong at)
+    {
+        if (_modules.MissingAt(address) is { } what) throw Lacks("accesses", what, at);
+    }
+
+    /// <summary>Memory refused the bench an access: where a driver's call asked for it, the driver may handle that.</summary>
+    private Exception Refused(MemoryFault fault)
+        => AnsweringFunction != 0 && Exceptions.IsRaised(fault.Address) ? Exceptions.OfFault(fault) : Crash(fault.ToString());
 
     /// <summary>Calls a driver's function and checks what it must leave as it found it.</summary>
     internal ulong Call(ulong address, params ReadOnlySpan<ulong> arguments) => CallUntil(CurrentIrql, address, arguments);
@@ -96,12 +110,15 @@ public sealed partial class BenchMachine
     }
 
     /// <summary>How calls between driver and bench are nested now; all 0 in a thread that has not begun.</summary>
-    internal readonly record struct CallState(ulong Function, ulong Caller, int Depth, byte Irql);
+    internal readonly record struct CallState(ulong Function, ulong Caller, int Depth, byte Irql, ulong EntryStack);
 
-    internal CallState SaveCalls() => new(RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql);
+    internal CallState SaveCalls() => new(RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql, Cpu.EntryStack);
 
     internal void RestoreCalls(CallState state)
-        => (RunningFunction, _modules.Caller, Cpu.Depth, CurrentIrql) = (state.Function, state.Caller, state.Depth, state.Irql);
+    {
+        (RunningFunction, _modules.Caller, CurrentIrql) = (state.Function, state.Caller, state.Irql);
+        (Cpu.Depth, Cpu.EntryStack) = (state.Depth, state.EntryStack);
+    }
 
     /// <summary>Memory of NT's own, not the driver's.</summary>
     internal ulong AllocateKernel(int size, string name)
@@ -110,10 +127,18 @@ public sealed partial class BenchMachine
         return address != 0 ? address : throw NoMemory(name);
     }
 
+    /// <summary>Memory of the program that sends requests.</summary>
+    internal ulong AllocateUser(int size)
+    {
+        User.AllocateBlock((ulong)size, 16, "buffer of a program", guardBefore: false, out ulong address);
+        return address != 0 ? address : throw NoMemory("buffer of a program");
+    }
+
     private BugCheckException NoMemory(string name) => Crash($"the bench's kernel memory has no room for: {name}");
 
+    /// <summary>Frees what <see cref="AllocateKernel"/> or <see cref="AllocateUser"/> gave.</summary>
     internal void FreeKernel(ulong address, string name)
     {
-        if (Space.RegionAt(address) is { } region) Kernel.Retire(region, $"freed {name}");
+        if (Space.RegionAt(address) is { } region) (address < Exceptions.UserEnd ? User : Kernel).Retire(region, $"freed {name}");
     }
 }

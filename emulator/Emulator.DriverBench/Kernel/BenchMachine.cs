@@ -45,8 +45,10 @@ public sealed partial class BenchMachine
         NtServices bus = _modules.Add("pci"), loader = _modules.Add("WDFLDR", s_loaderFiles), framework = _modules.Add("Wdf01000");
         _images = Range(0xFFFF_F880_0000_0000, 0xF000_0000, 0x0400_0000);
         Kernel = Range(0xFFFF_FA80_0000_0000, 0x8100_0000, 0x1000_0000);
+        User = Range(0x0000_0210_0000_0000, 0x0040_0000, 0x1000_0000);
         IoSpace = Range(0xFFFF_F900_0000_0000, 0xA000_0000, 0x1000_0000);
-        Guest = new GuestMemory(Space, Layout, Crash);
+        Guest = new GuestMemory(Space, Layout, Crash, Refused);
+        Exceptions = new ExceptionServices(this);
         Space.PageableTouched += address => OnPageableTouched(address, Cpu!.CurrentInstruction);
         Cpu.State.Rsp = AllocateStack();
         Modules = new ModuleList(this);
@@ -65,6 +67,7 @@ public sealed partial class BenchMachine
         Names = new NameServices(this);
         Dma = new DmaServices(this);
         Memory.AddTo(_services);
+        Exceptions.AddTo(_services);
         Synchronization.AddTo(_services);
         Interrupts.AddTo(_services);
         Io.AddTo(_services);
@@ -77,6 +80,7 @@ public sealed partial class BenchMachine
         Mdls.AddTo(_services);
         Registry.AddTo(_services);
         new ImageServices(this).AddTo(_services);
+        new SystemServices(this).AddTo(_services);
         new CancelSafeQueues(this).AddTo(_services);
         new HalServices(this).AddTo(_services);
         new PortServices(this).AddTo(_services);
@@ -142,6 +146,9 @@ public sealed partial class BenchMachine
     internal MailQueue Mail => _mail;
     internal GuestMemory Guest { get; }
     internal RangeAllocator Kernel { get; }
+
+    /// <summary>Where programs have their memory.</summary>
+    internal RangeAllocator User { get; }
     internal RangeAllocator IoSpace { get; }
     internal MemoryServices Memory { get; }
     internal SynchronizationServices Synchronization { get; }
@@ -149,6 +156,7 @@ public sealed partial class BenchMachine
     internal IoServices Io { get; }
     internal NameServices Names { get; }
     internal ThreadServices Threads { get; }
+    internal ExceptionServices Exceptions { get; }
 
     /// <summary>Of KUSER_SHARED_DATA.</summary>
     internal ulong SharedDataAddress => Is64Bit ? 0xFFFF_F780_0000_0000 : 0xFFDF_0000;
@@ -182,12 +190,13 @@ public sealed partial class BenchMachine
 
     /// <summary>
     /// Loads a driver as NT does. An export driver gets no DRIVER_OBJECT and no call but DllInitialize, where it has one; it is loaded before
-    /// those that import from it.
+    /// those that import from it. What a driver imports of NT and the bench lacks (<see cref="LoadedDriver.Missing"/>) ends the run when it is
+    /// needed, with <see cref="MissingFunctionException"/>.
     /// </summary>
     /// <param name="image">The file.</param>
     /// <param name="map">Names for its functions, or null.</param>
     /// <param name="isExportDriver">It is loaded for others to import from. Without DllInitialize nothing in the file says so.</param>
-    /// <exception cref="PeException">It is no driver for this machine, or an import is missing: the message names module and function.</exception>
+    /// <exception cref="PeException">It is no driver for this machine, or a module it imports from is not there: the message says what.</exception>
     /// <exception cref="BugCheckException">It crashed.</exception>
     /// <exception cref="DriverStatusException">DriverEntry failed; the image is gone again.</exception>
     public LoadedDriver Load(PeImage image, LinkerMap? map = null, bool isExportDriver = false)
@@ -196,10 +205,11 @@ public sealed partial class BenchMachine
         image.CheckDriver(Machine);
         ulong address = _images.Reserve(image.SizeOfImage);
         var used = new HashSet<LoadedDriver>();
+        var missing = new List<PeImport>();
         LoadedImage loaded;
         try
         {
-            loaded = image.Load(Space, address, import => Resolve(import, used));
+            loaded = image.Load(Space, address, import => Resolve(import, used, missing));
         }
         catch (PeException)
         {
@@ -207,7 +217,7 @@ public sealed partial class BenchMachine
             throw;
         }
         loaded.AddTo(Symbols, map);
-        var driver = new LoadedDriver(this, loaded, [.. used], isExportDriver || image.IsExportDriver);
+        var driver = new LoadedDriver(this, loaded, [.. used], isExportDriver || image.IsExportDriver) { Missing = missing };
         _drivers.Add(driver);
         uint status = driver.Initialize();
         if (NtStatus.IsSuccess(status)) return driver;
@@ -306,9 +316,9 @@ public sealed partial class BenchMachine
 
     internal void Queue(Action work) => _work.Enqueue(work);
 
-    private ulong? Resolve(PeImport import, HashSet<LoadedDriver> used)
+    private ulong? Resolve(PeImport import, HashSet<LoadedDriver> used, List<PeImport> missing)
     {
-        if (_modules.TryResolve(import, out ulong? function)) return function;
+        if (_modules.TryResolve(import, missing, out ulong? function)) return function;
         if (import.Name is not { } name) return null;
         LoadedDriver? driver = _drivers.Find(d => d.Image.Image.Name.Equals(import.Module, StringComparison.OrdinalIgnoreCase));
         if (driver?.Image.AddressOf(name) is not { } address) return null;
@@ -369,6 +379,8 @@ public sealed partial class BenchMachine
         }
 
         public override void EnteringPageable(Interpreter cpu, ulong address) => machine.OnPageableTouched(address, address);
+
+        public override bool TryHandleFault(Interpreter cpu, in RunOutcome fault) => machine.Exceptions.TryHandle(fault);
 
         public override bool OnAttention(Interpreter cpu)
         {

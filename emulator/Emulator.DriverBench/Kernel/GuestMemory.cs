@@ -59,8 +59,10 @@ public sealed class PhysicalMemory
     }
 }
 
-/// <summary>Structures in a driver's memory, read and written by the bench. A bad address is the driver's: it ends the machine.</summary>
-internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<string, BugCheckException> fail)
+/// <summary>
+/// Structures in a driver's memory, read and written by the bench. A bad address is the driver's: an exception that it may handle, or the machine's end.
+/// </summary>
+internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<string, BugCheckException> fail, Func<MemoryFault, Exception> refused)
 {
     /// <summary>More bytes than any range of the machine's memory has in one piece.</summary>
     public const int Most = 0x1000_0000;
@@ -130,7 +132,7 @@ internal sealed class GuestMemory(AddressSpace space, NtLayout layout, Func<stri
         if (!done) throw Bad();
     }
 
-    private BugCheckException Bad() => fail(space.LastFault.ToString());
+    private Exception Bad() => refused(space.LastFault);
 }
 
 /// <summary>The physical memory as one function's DMA sees it.</summary>

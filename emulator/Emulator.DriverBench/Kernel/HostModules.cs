@@ -45,13 +45,22 @@ internal sealed class HostModules(BenchMachine machine, ulong start) : IHostCall
         return false;
     }
 
-    /// <summary>Where an import leads, when it is of one of these modules' files.</summary>
-    public bool TryResolve(PeImport import, out ulong? address)
+    /// <summary>
+    /// Where an import leads, when it is of one of these modules' files. What the bench lacks of NT leads to the run's end, once it is needed.
+    /// </summary>
+    /// <param name="missing">Gets what the bench lacks.</param>
+    public bool TryResolve(PeImport import, List<PeImport> missing, out ulong? address)
     {
         NtServices? module = _modules.Find(m => m.Files.Contains(import.Module, StringComparer.OrdinalIgnoreCase));
         address = import.Name is { } name ? module?.Find(name) : null;
-        return module is not null;
+        if (module is null || address is not null || import.Name is null) return module is not null;
+        address = module.AddMissing(import.Module, import.Name);
+        if (address is not null) missing.Add(import);
+        return true;
     }
+
+    /// <summary>What the bench lacks at an address; null when nothing.</summary>
+    public string? MissingAt(ulong address) => _modules.Find(m => m.Contains(address))?.MissingAt(address);
 
     public void Invoke(ref CallFrame frame)
     {

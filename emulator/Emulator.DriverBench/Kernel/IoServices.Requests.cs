@@ -29,6 +29,8 @@ internal sealed partial class IoServices
         Guest.SetByte(next + 1, minor);
         for (int i = 0; i < parameters.Length; i++) Guest.SetPointer(next + (ulong)Layout.StackParameter(i), parameters[i]);
         Guest.SetPointer(next + (ulong)Layout.StackFile, file);
+        // UserMode, unless a driver has the file opened.
+        if (file != 0 && machine.AnsweringFunction == 0) Guest.SetByte(irp + (ulong)Layout.IrpRequestorMode, 1);
         request.Returned = (uint)CallDriver(top, irp);
         if (request.Returned != NtStatus.Pending && !request.IsCompleted)
         {
@@ -63,14 +65,15 @@ internal sealed partial class IoServices
         }
         else if (controls && input.Length > 0)
         {
-            request.Buffer = machine.AllocateKernel(input.Length, "buffer of a program");
+            request.Buffer = machine.AllocateUser(input.Length);
             Guest.SetBytes(request.Buffer, input);
             // Type3InputBuffer.
             Guest.SetPointer(next + (ulong)Layout.StackParameter(3), request.Buffer);
         }
         int length = major == Irp.Write ? input.Length : outputLength;
         if (length == 0) return;
-        request.Direct = machine.AllocateKernel(length, "buffer of a program");
+        // What an MDL describes is mapped for the system, too, and at that address here.
+        request.Direct = method == MethodNeither ? machine.AllocateUser(length) : machine.AllocateKernel(length, "buffer of a program");
         if (major == Irp.Write) Guest.SetBytes(request.Direct, input);
         if (method != MethodNeither) SetMdl(request, request.Direct, (uint)length);
         else Guest.SetPointer(request.Address + (ulong)Layout.IrpUserBuffer, request.Direct);

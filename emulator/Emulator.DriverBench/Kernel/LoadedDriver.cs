@@ -29,6 +29,9 @@ public sealed class LoadedDriver
     /// <summary>The drivers it imports from.</summary>
     public IReadOnlyList<LoadedDriver> Uses { get; }
 
+    /// <summary>What it imports of NT and the bench lacks. The run ends when it is needed.</summary>
+    public IReadOnlyList<PeImport> Missing { get; internal init; } = [];
+
     /// <summary>Of the DRIVER_OBJECT; 0 for an export driver.</summary>
     public ulong Object { get; private set; }
 

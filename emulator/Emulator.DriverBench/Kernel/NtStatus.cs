@@ -10,6 +10,9 @@ public static class NtStatus
         DeviceNotConnected = 0xC000_009D, DevicePowerFailure = 0xC000_009E, InvalidDeviceState = 0xC000_0184, DriverInternalError = 0xC000_0183,
         Unsuccessful = 0xC000_0001, Cancelled = 0xC000_0120, DeviceNotReady = 0xC000_00A3, DeviceBusy = 0x8000_0011;
 
+    public const uint AccessViolation = 0xC000_0005, DatatypeMisalignment = 0x8000_0002, Breakpoint = 0x8000_0003, IllegalInstruction = 0xC000_001D,
+        Unwind = 0xC000_0027, BadStack = 0xC000_0028, IntegerDivideByZero = 0xC000_0094, IntegerOverflow = 0xC000_0095, AssertionFailure = 0xC000_0420;
+
     public const uint InvalidHandle = 0xC000_0008, BufferOverflow = 0x8000_0005;
 
     /// <summary>NT_SUCCESS.</summary>

@@ -44,6 +44,9 @@ internal sealed class ObjectServices(BenchMachine machine)
         nt.Add("IoGetCurrentProcess", "", Irql.High, _ => SystemProcess());
         nt.Add("PsGetCurrentProcess", "", Irql.High, _ => SystemProcess());
         nt.Add("PsGetCurrentProcessId", "", Irql.High, _ => 4);
+        nt.Add("PsGetProcessId", "p", Irql.High, _ => 4);
+        nt.Add("IoGetRequestorProcess", "p", Irql.Dispatch, _ => SystemProcess());
+        nt.Add("IoGetRequestorProcessId", "p", Irql.Dispatch, _ => 4);
         nt.Add("IoWMIRegistrationControl", "pu", Irql.Passive, _ => NtStatus.Success);
         nt.Add("PsGetVersion", "pppp", Irql.Dispatch, a => Version(a[0], a[1], a[2]));
     }

@@ -114,11 +114,22 @@ internal sealed class StringServices(BenchMachine machine)
         Add("_aulldiv", a => a[0] / (ulong)Divisor(a[1]));
         Add("_aullrem", a => a[0] % (ulong)Divisor(a[1]));
         // The value in EDX:EAX, the count in CL.
+        // The quotient in EDX:EAX, the remainder in EBX:ECX.
+        Both("_alldvrm", (a, b) => b == ulong.MaxValue ? (0 - a, 0) : ((ulong)((long)a / (long)b), (ulong)((long)a % (long)b)));
+        Both("_aulldvrm", (a, b) => (a / b, a % b));
         Shift("_allshl", (value, count) => count < 64 ? value << count : 0);
         Shift("_allshr", (value, count) => (ulong)((long)value >> Math.Min(count, 63)));
         Shift("_aullshr", (value, count) => count < 64 ? value >> count : 0);
 
         void Add(string name, NtFunction function) => nt.Add(name, "qq", Irql.High, function);
+
+        void Both(string name, Func<ulong, ulong, (ulong Quotient, ulong Remainder)> function) => nt.AddTransfer(name, (ref CallFrame frame) =>
+        {
+            (ulong quotient, ulong remainder) = function(frame.Arg64(0), (ulong)Divisor(frame.Arg64(2)));
+            CpuState state = machine.Cpu.State;
+            (state[Gpr.Rcx], state[Gpr.Rbx]) = ((uint)remainder, remainder >> 32);
+            frame.Return64(quotient, 16);
+        });
 
         void Shift(string name, Func<ulong, int, ulong> function) => nt.Add(name, "", Irql.High, _ =>
         {
@@ -127,7 +138,7 @@ internal sealed class StringServices(BenchMachine machine)
         });
     }
 
-    private long Divisor(ulong value) => value != 0 ? (long)value : throw machine.Crash("a division by zero");
+    private static long Divisor(ulong value) => value != 0 ? (long)value : throw new RaisedException(NtStatus.IntegerDivideByZero, "a division by zero");
 
     private int Length(ulong length) => length <= GuestMemory.Most ? (int)length : throw machine.Crash($"a comparison of 0x{length:x} bytes");
 

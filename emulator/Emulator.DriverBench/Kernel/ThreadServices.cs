@@ -10,6 +10,9 @@ namespace Emulator.DriverBench.Kernel;
 internal sealed class ThreadServices
 {
     private const byte ThreadType = 6;
+
+    // KPCR.NtTib.ExceptionList on x86: the chain of a thread's exception handlers ends so.
+    private const ulong NoHandlers = 0xFFFF_FFFF;
     private readonly BenchMachine _machine;
     private readonly List<GuestThread> _threads = [];
     private readonly Queue<Action> _work = [];
@@ -28,7 +31,11 @@ internal sealed class ThreadServices
         // What inlined functions read through GS or FS.
         _processor = machine.AllocateKernel(0x1000, "KPCR");
         if (machine.Is64Bit) machine.Cpu.State.GsBase = _processor;
-        else machine.Cpu.State.FsBase = _processor;
+        else
+        {
+            machine.Cpu.State.FsBase = _processor;
+            Guest.SetPointer(_processor, NoHandlers);
+        }
         ShowCurrent();
     }
 
@@ -135,7 +142,7 @@ internal sealed class ThreadServices
         catch (Exception e) when (e is not ThreadEndedException)
         {
             // Whatever it is, it is the machine's caller who learns of it, not the host's thread, whose end would be the process's.
-            _failure = e;
+            _failure = e is RaisedException ? _machine.Crash(e.Message) : e;
         }
         Guest.SetU32(thread.Object + 4, 1);
         _threads.Remove(thread);
@@ -206,6 +213,7 @@ internal sealed class ThreadServices
         private CpuContext _context;
         private BenchMachine.CallState _calls;
         private readonly bool _isMain;
+        private ulong _handlers;
 
         public GuestThread(BenchMachine machine, int number, ulong? routine)
         {
@@ -231,12 +239,17 @@ internal sealed class ThreadServices
 
         public bool CanRun(long now) => (_host is null && !_isMain) || (Condition is { } condition && (End <= now || condition()));
 
-        public void Save() => (_context, _calls) = (_machine.Cpu.State.Save(), _machine.SaveCalls());
+        public void Save()
+        {
+            (_context, _calls) = (_machine.Cpu.State.Save(), _machine.SaveCalls());
+            if (!_machine.Is64Bit) _handlers = _machine.Guest.Pointer(_machine.Cpu.State.FsBase);
+        }
 
         public void Restore()
         {
             _machine.Cpu.State.Restore(_context);
             _machine.RestoreCalls(_calls);
+            if (!_machine.Is64Bit) _machine.Guest.SetPointer(_machine.Cpu.State.FsBase, _handlers);
         }
 
         /// <summary>Lets it go on, or begin.</summary>
@@ -255,6 +268,7 @@ internal sealed class ThreadServices
             {
                 _machine.Cpu.State.Rsp = _stack;
                 _machine.RestoreCalls(default);
+                if (!_machine.Is64Bit) _machine.Guest.SetPointer(_machine.Cpu.State.FsBase, NoHandlers);
                 body(this);
             })
             { IsBackground = true, Name = $"bench thread {Number}" };

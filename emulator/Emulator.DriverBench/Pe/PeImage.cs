@@ -8,7 +8,7 @@ namespace Emulator.DriverBench.Pe;
 /// A PE32 or PE32+ driver file, read and checked whole before anything of it is used (Microsoft PE/COFF specification,
 /// revision 11). A malformed file gives one <see cref="PeException"/>.
 /// </summary>
-public sealed class PeImage
+public sealed partial class PeImage
 {
     private const uint LargestImage = 32 << 20;
     private const int MostSections = 96;
@@ -74,6 +74,7 @@ public sealed class PeImage
         ReadImports(image);
         ReadExports(image);
         ReadRelocations(image);
+        ReadFunctions(image);
         ReadSecurityCookie(image);
     }
 
@@ -193,8 +194,7 @@ public sealed class PeImage
         }
         if (missing.Count > 0)
         {
-            string more = missing.Count > 8 ? $" and {missing.Count - 8} more" : "";
-            throw Bad($"imports that nothing offers: {string.Join(", ", missing.Take(8))}{more}");
+            throw Bad($"imports that nothing offers: {string.Join(", ", missing)}");
         }
         SetSecurityCookie(bytes, address);
 

@@ -38,5 +38,12 @@ public sealed record PeImport(string Module, string? Name, ushort Ordinal, uint 
 /// <param name="Forwarder">"OTHER.Function" or "OTHER.#5" when another module has it; else null.</param>
 public sealed record PeExport(string? Name, uint Ordinal, uint Rva, string? Forwarder);
 
+/// <summary>A function with unwind data (RUNTIME_FUNCTION).</summary>
+/// <param name="Begin">Relative to the image base, as all of these.</param>
+/// <param name="End">Behind its last instruction.</param>
+/// <param name="UnwindRva">Its UNWIND_INFO.</param>
+/// <param name="EntryRva">The entry itself.</param>
+public readonly record struct PeFunction(uint Begin, uint End, uint UnwindRva, uint EntryRva);
+
 /// <summary>Finds the address of an import. Null when there is none: the load then fails and names it.</summary>
 public delegate ulong? PeImportResolver(PeImport import);

@@ -17,14 +17,20 @@ internal static class Targets
     /// <summary>
     /// Builds one of Programs/ that is written with the headers of NT; as <see cref="BuildDriver(string, Machine, string, string, string, string[])"/>.
     /// </summary>
-    public static string BuildDriver(Machine machine, string program)
+    /// <param name="more">Other objects and libraries.</param>
+    public static string BuildDriver(Machine machine, string program, params string[] more)
     {
         string target = machine == Machine.Amd64 ? "x86_64-w64-mingw32" : "i686-w64-mingw32";
         string[] flags = machine == Machine.Amd64 ? ["-D_AMD64_", "-DAMD64"] : ["-D_X86_", "-mno-sse", "-mno-mmx"];
         string[] common = ["-D_WIN32_WINNT=0x0601", "-DNTDDI_VERSION=0x06010000", "-Wno-multichar", "-isystem", $"/usr/{target}/include/ddk"];
         return BuildDriver(
-            CompilerFor(machine), machine, $"{program}.c", $"{program}-{machine}", "-O2", [.. flags, .. common, "-lntoskrnl", "-lhal"]);
+            CompilerFor(machine), machine, $"{program}.c", $"{program}-{machine}", "-O2", [.. flags, .. common, .. more, "-lntoskrnl", "-lhal"]);
     }
+
+    /// <summary>Compiles one of Programs/ as Visual C would, as far as clang does, into an object that mingw can link.</summary>
+    public static string CompileAsVisualC(Machine machine, string program)
+        => Compiler.Build("clang", $"{program}.c", $"{program}-{machine}.obj", "-c", $"--target={(machine == Machine.Amd64 ? "x86_64" : "i686")}-pc-windows-msvc",
+            "-fms-extensions", "-ffreestanding", "-fno-builtin", "-O2", "-ffunction-sections");
 
     /// <summary>Builds a driver and answers its path; its linker map lies beside it as ".map".</summary>
     public static string BuildDriver(string compiler, Machine machine, string program, string name, string optimization, params string[] more)

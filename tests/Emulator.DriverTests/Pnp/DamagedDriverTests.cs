@@ -75,6 +75,10 @@ internal sealed class DamagedDriverTests(Machine architecture, string robot)
         {
             return "failed";
         }
+        catch (MissingFunctionException lack)
+        {
+            return lack.Message.Contains('\n') ? "not one line" : "lacks a function";
+        }
         catch (BugCheckException crash)
         {
             return crash.Message.Contains('\n') ? "not one line" : "bug check";
