@@ -758,14 +758,14 @@ internal sealed class Translator(CpuMode mode)
         };
     }
 
-    /// <summary>SSE and SSE2 on XMM registers.</summary>
+    /// <summary>SSE to SSE4.2 on XMM registers, as far as it is there.</summary>
     private static Operation? Vector(in Instruction i)
     {
         switch (i.Mnemonic)
         {
-            case Mnemonic.Movaps or Mnemonic.Movapd or Mnemonic.Movdqa or Mnemonic.Movntdq or Mnemonic.Movntps or Mnemonic.Movntpd:
+            case Mnemonic.Movaps or Mnemonic.Movapd or Mnemonic.Movdqa or Mnemonic.Movntdq or Mnemonic.Movntps or Mnemonic.Movntpd or Mnemonic.Movntdqa:
                 return VectorMove(i, aligned: true);
-            case Mnemonic.Movups or Mnemonic.Movupd or Mnemonic.Movdqu:
+            case Mnemonic.Movups or Mnemonic.Movupd or Mnemonic.Movdqu or Mnemonic.Lddqu:
                 return VectorMove(i, aligned: false);
             case Mnemonic.Movss:
                 return ElementMove(i, 4, clear: false);
@@ -783,11 +783,6 @@ internal sealed class Translator(CpuMode mode)
                 return new MoveMaskOperation(VectorMask.Singles);
             case Mnemonic.Movmskpd:
                 return new MoveMaskOperation(VectorMask.Doubles);
-            case Mnemonic.Pextrw when i.Code is Code.Pextrw_r32_xmm_imm8 or Code.Pextrw_r64_xmm_imm8:
-                return new ExtractWordOperation();
-            case Mnemonic.Pinsrw when KindOf(i, 0) == Kind.Vector:
-                return KindOf(i, 1) == Kind.Memory
-                    ? new InsertWordOperation<InMemory<Width16>> { R3 = i.Immediate8 } : new InsertWordOperation<Second<Width16>> { R3 = i.Immediate8 };
             case Mnemonic.Cvtsi2ss or Mnemonic.Cvtsi2sd:
                 bool toDouble = i.Mnemonic == Mnemonic.Cvtsi2sd;
                 return (KindOf(i, 1), OperandBits(i, 1)) switch
@@ -807,19 +802,58 @@ internal sealed class Translator(CpuMode mode)
                 return new CompareScalarOperation(SourceOf(i), isDouble: false);
             case Mnemonic.Comisd or Mnemonic.Ucomisd:
                 return new CompareScalarOperation(SourceOf(i), isDouble: true);
+            case Mnemonic.Pblendvb:
+                return new VectorBlendOperation(SourceOf(i), 1);
+            case Mnemonic.Blendvps:
+                return new VectorBlendOperation(SourceOf(i), 4);
+            case Mnemonic.Blendvpd:
+                return new VectorBlendOperation(SourceOf(i), 8);
+            case Mnemonic.Ptest:
+                return new VectorTestOperation(SourceOf(i));
+            case Mnemonic.Pextrb:
+                return Extract<Width8>(i);
+            case Mnemonic.Pextrw when KindOf(i, 1) == Kind.Vector:
+                return Extract<Width16>(i);
+            case Mnemonic.Pextrd or Mnemonic.Extractps:
+                return Extract<Width32>(i);
+            case Mnemonic.Pextrq:
+                return Extract<Width64>(i);
+            case Mnemonic.Pinsrb:
+                return Insert<Width8>(i);
+            case Mnemonic.Pinsrw when KindOf(i, 0) == Kind.Vector:
+                return Insert<Width16>(i);
+            case Mnemonic.Pinsrd:
+                return Insert<Width32>(i);
+            case Mnemonic.Pinsrq:
+                return Insert<Width64>(i);
         }
-        if (KindOf(i, 0) != Kind.Vector || !VectorFunctions.ByMnemonic.TryGetValue(i.Mnemonic, out VectorFunction? function)) return null;
+        if (KindOf(i, 0) != Kind.Vector) return null;
+        if (!VectorFunctions.ByMnemonic.TryGetValue(i.Mnemonic, out VectorFunction? function)
+            && !LaterVectorFunctions.ByMnemonic.TryGetValue(i.Mnemonic, out function))
+        {
+            return null;
+        }
         if (KindOf(i, 1) is not (Kind.Vector or Kind.Memory or Kind.Constant)) return null;
         byte constant = i.OpCount == 3 ? i.Immediate8 : (byte)0;
         return new VectorFunctionOperation(function, SourceOf(i)) { R3 = constant };
     }
+
+    private static Operation Extract<TWidth>(in Instruction i) where TWidth : struct, IWidth
+        => KindOf(i, 0) == Kind.Memory
+            ? new ExtractElementOperation<TWidth, InMemory<TWidth>> { Immediate = i.Immediate8 }
+            : new ExtractElementOperation<TWidth, First<Width64>> { Immediate = i.Immediate8 };
+
+    private static Operation Insert<TWidth>(in Instruction i) where TWidth : struct, IWidth
+        => KindOf(i, 1) == Kind.Memory
+            ? new InsertElementOperation<TWidth, InMemory<TWidth>> { R3 = i.Immediate8 }
+            : new InsertElementOperation<TWidth, Second<Width64>> { R3 = i.Immediate8 };
 
     private static VectorSource SourceOf(in Instruction i)
     {
         Kind kind = KindOf(i, 1);
         if (kind == Kind.Vector) return VectorSource.Register;
         if (kind == Kind.Constant) return VectorSource.Constant;
-        return i.MemorySize.GetSize() switch { 4 => VectorSource.Memory4, 8 => VectorSource.Memory8, _ => VectorSource.Memory16Aligned };
+        return i.MemorySize.GetSize() switch { 2 => VectorSource.Memory2, 4 => VectorSource.Memory4, 8 => VectorSource.Memory8, _ => VectorSource.Memory16Aligned };
     }
 
     private static Operation? VectorMove(in Instruction i, bool aligned) => (KindOf(i, 0), KindOf(i, 1)) switch

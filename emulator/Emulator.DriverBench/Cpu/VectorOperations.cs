@@ -9,6 +9,7 @@ internal enum VectorSource : byte
     Register,
     /// <summary>The constant in Immediate, as the low quadword.</summary>
     Constant,
+    Memory2,
     Memory4,
     Memory8,
     Memory16,
@@ -41,6 +42,10 @@ internal abstract class VectorOperation : Operation
         bool done;
         switch (_source)
         {
+            case VectorSource.Memory2:
+                done = s.Memory.TryRead16(place, out ushort word);
+                low = word;
+                break;
             case VectorSource.Memory4:
                 done = s.Memory.TryRead32(place, out uint dword);
                 low = dword;
@@ -154,23 +159,59 @@ internal sealed class MoveMaskOperation(VectorMask kind) : Operation
     }
 }
 
-/// <summary>PEXTRW: a word of R2 into R1.</summary>
-internal sealed class ExtractWordOperation : Operation
+/// <summary>PBLENDVB, BLENDVPS and BLENDVPD: elements of the source where XMM0's are negative.</summary>
+internal sealed class VectorBlendOperation(VectorSource source, int size) : VectorOperation(source)
 {
     public override bool Execute(CpuState s)
     {
-        Width32.Set(s, R1, s.Xmm[R2 & 15].AsUInt16()[(int)Immediate & 7]);
+        if (!TryReadSource(s, out Vector128<byte> b)) return false;
+        Vector128<byte> signs = s.Xmm[0];
+        Vector128<byte> mask = size switch
+        {
+            1 => Vector128.LessThan(signs.AsSByte(), default).AsByte(),
+            4 => Vector128.LessThan(signs.AsInt32(), default).AsByte(),
+            _ => Vector128.LessThan(signs.AsInt64(), default).AsByte(),
+        };
+        s.Xmm[R1 & 15] = Vector128.ConditionalSelect(mask, b, s.Xmm[R1 & 15]);
         return true;
     }
 }
 
-/// <summary>PINSRW: a word of R1 from a general register or memory; its index is R3.</summary>
-internal sealed class InsertWordOperation<TSource> : Operation where TSource : struct, IOperand
+/// <summary>PTEST: ZF and CF from two conjunctions, the others clear.</summary>
+internal sealed class VectorTestOperation(VectorSource source) : VectorOperation(source)
+{
+    public override bool Execute(CpuState s)
+    {
+        if (!TryReadSource(s, out Vector128<byte> b)) return false;
+        Vector128<byte> a = s.Xmm[R1 & 15];
+        s.SetArithmeticFlags(((a & b) == default ? CpuState.ZeroFlag : 0) | ((~a & b) == default ? CpuState.CarryFlag : 0));
+        return true;
+    }
+}
+
+/// <summary>
+/// PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS: an element of R2 into a general register, zero-extended, or into memory; its index is Immediate.
+/// </summary>
+internal sealed class ExtractElementOperation<TWidth, TDestination> : Operation where TWidth : struct, IWidth where TDestination : struct, IOperand
+{
+    public override bool Execute(CpuState s)
+    {
+        int bit = TWidth.Bits * ((int)Immediate & ((128 / TWidth.Bits) - 1));
+        ulong half = s.Xmm[R2 & 15].AsUInt64()[bit >> 6];
+        return TDestination.TryWrite(this, s, TDestination.Locate(this, s), (half >> (bit & 63)) & TWidth.Mask) || s.MemoryFault(this);
+    }
+}
+
+/// <summary>PINSRB, PINSRW, PINSRD, PINSRQ: an element of R1 from a general register or memory; its index is R3.</summary>
+internal sealed class InsertElementOperation<TWidth, TSource> : Operation where TWidth : struct, IWidth where TSource : struct, IOperand
 {
     public override bool Execute(CpuState s)
     {
         if (!TSource.TryRead(this, s, TSource.Locate(this, s), out ulong value)) return s.MemoryFault(this);
-        s.Xmm[R1 & 15] = s.Xmm[R1 & 15].AsUInt16().WithElement(R3 & 7, (ushort)value).AsByte();
+        int bit = TWidth.Bits * (R3 & ((128 / TWidth.Bits) - 1)), half = bit >> 6;
+        Vector128<ulong> old = s.Xmm[R1 & 15].AsUInt64();
+        ulong mask = TWidth.Mask << (bit & 63);
+        s.Xmm[R1 & 15] = old.WithElement(half, (old[half] & ~mask) | ((value << (bit & 63)) & mask)).AsByte();
         return true;
     }
 }

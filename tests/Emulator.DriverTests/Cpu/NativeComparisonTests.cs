@@ -282,6 +282,10 @@ internal sealed class NativeComparisonTests(CpuMode mode)
             CpuidFeature.LZCNT => Lzcnt.IsSupported,
             CpuidFeature.BMI1 => Bmi1.IsSupported,
             CpuidFeature.POPCNT => Popcnt.IsSupported,
+            CpuidFeature.SSE3 => Sse3.IsSupported,
+            CpuidFeature.SSSE3 => Ssse3.IsSupported,
+            CpuidFeature.SSE4_1 => Sse41.IsSupported,
+            CpuidFeature.SSE4_2 => Sse42.IsSupported,
             _ => true,
         });
     }
