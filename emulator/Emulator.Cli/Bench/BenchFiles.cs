@@ -205,11 +205,12 @@ internal sealed class BenchFiles
         var devices = new List<BenchDevice>();
         foreach (DriverFile function in functions)
         {
-            DeviceModel[] typed = [.. _models.Where(m => m.Driver == function).Select(m => m.Model)];
-            foreach (DeviceModel model in typed.Length > 0 ? typed : [FindModel(function)])
+            DeviceModel?[] typed = [.. _models.Where(m => m.Driver == function).Select(m => m.Model)];
+            foreach (DeviceModel? model in typed.Length > 0 ? typed : [FindModel(function)])
             {
                 int number = devices.Count(d => d.Model == model) + 1;
-                devices.Add(new BenchDevice(number == 1 ? model.Name : $"{model.Name}-{number}", model, function,
+                string name = model?.Name ?? function.Name;
+                devices.Add(new BenchDevice(number == 1 ? name : $"{name}-{number}", model, function,
                     FiltersOf(function, model, DriverRole.LowerFilter), FiltersOf(function, model, DriverRole.UpperFilter)));
             }
         }
@@ -217,10 +218,10 @@ internal sealed class BenchFiles
         return devices.Count <= Most ? [.. devices] : throw new UserError($"{devices.Count} devices are too many: the bench has {Most} slots");
     }
 
-    private DriverFile[] FiltersOf(DriverFile function, DeviceModel model, DriverRole role)
+    private DriverFile[] FiltersOf(DriverFile function, DeviceModel? model, DriverRole role)
     {
         // Of a device that no INF has, those of the driver's others serve.
-        SetupDevice[] all = [.. InfsOf(function)], own = [.. all.Where(d => IsFor(d, model))];
+        SetupDevice[] all = [.. InfsOf(function)], own = model is null ? [] : [.. all.Where(d => IsFor(d, model))];
         string[] listed = [.. (own.Length > 0 ? own : all).SelectMany(d => role == DriverRole.LowerFilter ? d.LowerFilters : d.UpperFilters)];
         bool isOnly = _files.Count(f => f.Role == DriverRole.FunctionDriver) == 1;
         // The INF's order where it has one; as typed otherwise.
@@ -230,11 +231,15 @@ internal sealed class BenchFiles
             => IsPlaced(file) ? _placed.Exists(p => p.File == file && (p.Above is null || p.Above == function)) : isOnly || IsFilter(file, listed);
     }
 
-    /// <summary>The model that a function driver's INF is for.</summary>
-    private DeviceModel FindModel(DriverFile function)
+    /// <summary>What to say of a driver that takes a device and has none.</summary>
+    public static UserError NoModel(DriverFile function)
+        => new($"no INF beside {function.Path} says which device it drives; choose with --model: {ModelNames}");
+
+    /// <summary>The model that a function driver's INF is for; null without an INF.</summary>
+    private DeviceModel? FindModel(DriverFile function)
     {
         SetupDevice[] infs = [.. InfsOf(function)];
-        if (infs.Length == 0) throw new UserError($"no INF beside {function.Path} says which device it drives; choose with --model: {ModelNames}");
+        if (infs.Length == 0) return null;
         if (ModelCatalog.All.FirstOrDefault(model => infs.Any(d => IsFor(d, model))) is { } found) return found;
         string known = string.Join(", ", infs.Select(d => $"{d.Vendor:x4}:{d.Device:x4}").Distinct());
         string path = _setups.First(s => s.Devices.Contains(infs[0])).Path;

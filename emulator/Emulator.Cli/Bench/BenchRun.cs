@@ -1,6 +1,7 @@
 using Emulator.DriverBench.Kernel;
 using Emulator.DriverBench.Pe;
 using Emulator.DriverBench.Pnp;
+using Emulator.Models;
 using Emulator.Nt.Views;
 using Emulator.Pci;
 using DeviceNode = Emulator.DriverBench.Pnp.DeviceNode;
@@ -64,7 +65,9 @@ internal sealed class BenchRun
     /// <summary>Null when no device came so far as to have its drivers.</summary>
     public BenchSnapshot? Snapshot { get; private set; }
 
-    /// <summary>Sees the devices that are there after all steps, before what ends their lives by itself, if there are any; null for nobody.</summary>
+    /// <summary>
+    /// Sees the devices that are there after all steps, before what ends their lives by itself: where there are any, or a driver takes none. Null for nobody.
+    /// </summary>
     public Action<IReadOnlyList<DeviceNode>>? BeforeEnd { get; init; }
 
     /// <summary>No rule was broken, and nothing failed that should not.</summary>
@@ -75,7 +78,7 @@ internal sealed class BenchRun
         => _lives.Select(life =>
         {
             DeviceSnapshot? seen = _snapshots.GetValueOrDefault(life.Device);
-            return new DeviceLine(life.Device.Name, life.Device.Model.Name, life.First?.Function.Identity.ToString() ?? "", life.Device.Function.Image.Name,
+            return new DeviceLine(life.Device.Name, life.Device.Model?.Name ?? "", life.First?.Function.Identity.ToString() ?? "", life.Device.Function.Image.Name,
                 life.First?.Accesses ?? 0, seen?.Stack, seen?.Pair);
         });
 
@@ -148,10 +151,11 @@ internal sealed class BenchRun
 
     private PciFunction Create(BenchDevice device, PciSlot slot)
     {
-        PciFunction function = device.Model.Create(slot);
+        DeviceModel model = device.Model ?? throw BenchFiles.NoModel(device.Function);
+        PciFunction function = model.Create(slot);
         string name = device.Name;
         // A second device of a name would be taken for the first one in a trace.
-        for (int i = 2; !_names.Add(name); i++) name = $"{device.Model.Name}-{i}";
+        for (int i = 2; !_names.Add(name); i++) name = $"{model.Name}-{i}";
         _plugged?.Invoke(function, device, name);
         return function;
     }
@@ -177,7 +181,7 @@ internal sealed class BenchRun
             foreach (DeviceLife life in _lives) life.FollowLoss();
         }
         DeviceNode[] there = [.. _lives.Select(l => l.Node).OfType<DeviceNode>()];
-        if (there.Length > 0) BeforeEnd?.Invoke(there);
+        if (there.Length > 0 || _lives.Any(l => l.IsLegacy)) BeforeEnd?.Invoke(there);
         foreach (DeviceLife life in _lives) life.Remove();
     }
 
@@ -245,7 +249,7 @@ internal sealed class BenchRun
     private void TakeSnapshots(DeviceLife life)
     {
         NtViewer viewer = Machine.Viewer;
-        _snapshots[life.Device] = new DeviceSnapshot(viewer.ShowStack(life.Node!.Pdo), viewer.ShowPair(life.Function.Object));
+        _snapshots[life.Device] = new DeviceSnapshot(life.Node is { } node ? viewer.ShowStack(node.Pdo) : null, viewer.ShowPair(life.Function.Object));
         Snapshot = new BenchSnapshot(
             [.. _loaded.Where(d => d.Object != 0).Select(d => viewer.ShowDriver(d.Object, DriverListingParts.Dispatch)).OfType<DriverListing>()],
             viewer.ShowNodes(Machine.RootNode));

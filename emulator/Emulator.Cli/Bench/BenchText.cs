@@ -9,7 +9,7 @@ internal static class BenchText
     public static void Write(BenchReport report, TextWriter output)
     {
         bool isOne = report.Devices.Count == 1;
-        output.WriteLine($"{report.Machine}, {string.Join(", ", report.Devices.Select(d => $"{d.Name} {d.Device}"))}, {report.Interrupts}");
+        output.WriteLine($"{report.Machine}, {string.Join(", ", report.Devices.Select(d => $"{d.Name} {d.Device}".TrimEnd()))}, {report.Interrupts}");
         WriteModules(report, output);
         WriteSteps(report, output);
         foreach (DeviceLine device in report.Devices)

@@ -29,6 +29,9 @@ internal sealed class DeviceLife(
     /// <summary>As it was plugged in first; null before.</summary>
     public DeviceNode? First { get; private set; }
 
+    /// <summary>Its driver has no AddDevice: it takes no device, and devices of its own are opened.</summary>
+    public bool IsLegacy => drivers.TryGetValue(device.Function, out LoadedDriver? function) && function.AddDevice == 0;
+
     /// <summary>It is removed; plug brings another.</summary>
     public bool IsEnded { get; private set; } = true;
 
@@ -46,8 +49,13 @@ internal sealed class DeviceLife(
     public void Plug(InterruptGrant interrupts)
     {
         _plugs++;
-        _node = machine.Plug(create, interrupts);
         IsEnded = false;
+        if (IsLegacy)
+        {
+            if (_plugs == 1) TellLegacy();
+            return;
+        }
+        _node = machine.Plug(create, interrupts);
         if (_plugs == 1)
         {
             First = _node;
@@ -67,7 +75,22 @@ internal sealed class DeviceLife(
     /// <summary>A step of a device that is there.</summary>
     public void Take(BenchStep step)
     {
-        DeviceNode node = _node!;
+        switch (step.Action)
+        {
+            case BenchAction.Open: Open(); break;
+            case BenchAction.Close: Close(); break;
+            case BenchAction.Read: Request($"READ {step.Number}", f => f.Read((int)step.Number)); break;
+            case BenchAction.Write: Request($"WRITE {step.Data!.Length}", f => f.Write(step.Data)); break;
+            case BenchAction.Ioctl: Request($"DEVICE_CONTROL 0x{step.Code:x}", f => f.Control(step.Code, step.Data, (int)step.Number)); break;
+            case BenchAction.Cancel: CancelPending(); break;
+            default:
+                if (_node is { } node) Take(step, node);
+                break;
+        }
+    }
+
+    private void Take(BenchStep step, DeviceNode node)
+    {
         switch (step.Action)
         {
             case BenchAction.Start: Start(node); break;
@@ -78,12 +101,6 @@ internal sealed class DeviceLife(
             case BenchAction.CancelRemove: Do("CANCEL_REMOVE_DEVICE", node.CancelRemove); break;
             case BenchAction.Remove: Remove(); break;
             case BenchAction.Surprise: Surprise(pull: true); break;
-            case BenchAction.Open: Open(node); break;
-            case BenchAction.Close: Close(); break;
-            case BenchAction.Read: Request($"READ {step.Number}", f => f.Read((int)step.Number)); break;
-            case BenchAction.Write: Request($"WRITE {step.Data!.Length}", f => f.Write(step.Data)); break;
-            case BenchAction.Ioctl: Request($"DEVICE_CONTROL 0x{step.Code:x}", f => f.Control(step.Code, step.Data, (int)step.Number)); break;
-            case BenchAction.Cancel: CancelPending(); break;
             case BenchAction.Sleep: SetSystem(node, 4); break;
             case BenchAction.Wake: SetSystem(node, 1); break;
             case BenchAction.D3: SetDevice(node, 4); break;
@@ -101,8 +118,19 @@ internal sealed class DeviceLife(
 
     public void Remove()
     {
-        if (IsEnded || _node is not { } node) return;
+        if (IsEnded) return;
         IsEnded = true;
+        if (_node is { } node) Remove(node);
+        else Close();
+        int left = _pending.Count(r => !r.IsCompleted);
+        if (left > 0) log.Add(new StepResult(device.Name, "requests", $"{left} did not end", IsFailure: true, machine.Clock.Now, 0, null));
+        _pending.Clear();
+        _node?.Unplug();
+        _node = null;
+    }
+
+    private void Remove(DeviceNode node)
+    {
         if (node.State == DeviceNodeState.Started && !Do("QUERY_REMOVE_DEVICE", node.QueryRemove, mayFail: true))
         {
             // NT lets a device stay whose stack says no; what ends its life then is somebody who pulls it out.
@@ -112,11 +140,13 @@ internal sealed class DeviceLife(
         // NT waits with REMOVE until the last file is closed.
         Close();
         Do("REMOVE_DEVICE", node.Remove);
-        int left = _pending.Count(r => !r.IsCompleted);
-        if (left > 0) log.Add(new StepResult(device.Name, "requests", $"{left} did not end", IsFailure: true, machine.Clock.Now, 0, null));
-        _pending.Clear();
-        node.Unplug();
-        _node = null;
+    }
+
+    private void TellLegacy()
+    {
+        string opened = Function.DeviceNames is [var first, ..] ? $"requests go to {first}" : "it has no device to open";
+        log.Add(StepResult.Skipped(device.Name, "AddDevice", $"it has none: no Plug and Play driver, so nothing is started or removed; {opened}"));
+        Changed?.Invoke(this);
     }
 
     private void Start(DeviceNode node)
@@ -139,13 +169,13 @@ internal sealed class DeviceLife(
         else Do("CANCEL_STOP_DEVICE", node.CancelStop);
     }
 
-    private void Open(DeviceNode node)
+    private void Open()
     {
         Close();
         Do("CREATE", () =>
         {
-            _file = node.Open();
-            return NtStatus.Success;
+            _file = _node is { } node ? node.Open() : Function.DeviceNames is [var first, ..] ? machine.Open(first) : null;
+            return _file is null ? NtStatus.ObjectNameNotFound : NtStatus.Success;
         }, mayFail: true);
     }
 

@@ -68,7 +68,7 @@ internal static class BenchCommand
         using BenchLive? shown = live ? new BenchLive(console.Output, format) : null;
         long began = Stopwatch.GetTimestamp();
         var run = new BenchRun(files, choice, (function, device, name) => function.Observer = ObserverTee.Of(
-            recorder?.AttachAt(name, device.Model.Name, function, startNs: 0), shown?.Attach(name, device.Model.Name, function)), interruption.Token);
+            recorder?.AttachAt(name, device.Model!.Name, function, startNs: 0), shown?.Attach(name, device.Model!.Name, function)), interruption.Token);
         bool stopped = !run.TryLive();
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         BenchCost? cost = !time ? null

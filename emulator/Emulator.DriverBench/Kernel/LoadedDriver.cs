@@ -47,6 +47,9 @@ public sealed class LoadedDriver
     /// <summary>Its device objects, newest first.</summary>
     public IEnumerable<ulong> Devices => _machine.Guest.Chain(Field(_machine.Layout.DriverDevice), (ulong)_machine.Layout.DeviceNext);
 
+    /// <summary>The names of its device objects that have one, oldest first: "\Device\AfterThought".</summary>
+    public IReadOnlyList<string> DeviceNames => [.. Devices.Select(_machine.Io.NameOf).Where(name => name.Length > 0).Reverse()];
+
     /// <summary>An entry of the dispatch table, 0 to 27.</summary>
     public ulong MajorFunction(int index)
     {
@@ -90,7 +93,21 @@ public sealed class LoadedDriver
         Object = CreateObject(_machine, Name, _section, Image.Base, Image.Size, Image.EntryPoint, Allocate);
         uint status = (uint)_machine.Call(Image.EntryPoint, Object, registry);
         Image.DiscardInitialization();
+        if (NtStatus.IsSuccess(status)) MakeReady();
         return status;
+    }
+
+    // IopReadyDeviceObjects: what DriverEntry made can be opened from now on. Without AddDevice it is DRVO_LEGACY_DRIVER.
+    private void MakeReady()
+    {
+        (NtLayout layout, GuestMemory guest) = (_machine.Layout, _machine.Guest);
+        foreach (ulong device in Devices)
+        {
+            ulong flags = device + (ulong)layout.DeviceFlags;
+            guest.SetU32(flags, guest.U32(flags) & ~0x80u);
+        }
+        ulong own = Object + (ulong)layout.DriverFlags;
+        if (AddDevice == 0) guest.SetU32(own, guest.U32(own) | 2);
     }
 
     internal void CallUnload()

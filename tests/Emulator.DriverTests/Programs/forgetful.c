@@ -1,0 +1,3 @@
+/* The same, which leaves its symbolic link behind. */
+#define FORGETFUL
+#include "legacy.c"
