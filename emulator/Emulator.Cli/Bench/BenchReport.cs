@@ -19,7 +19,9 @@ internal sealed record StepResult(string? Device, string Name, string Status, bo
 }
 
 /// <summary>A module the bench loaded.</summary>
-internal sealed record ModuleLine(string File, NtAddress Base, uint Size, DriverRole Role, IReadOnlyList<ModuleImports> Imports, bool HasMap);
+/// <param name="Lacks">What it imports and the bench lacks.</param>
+internal sealed record ModuleLine(
+    string File, NtAddress Base, uint Size, DriverRole Role, IReadOnlyList<ModuleImports> Imports, IReadOnlyList<string> Lacks, bool HasMap);
 
 /// <summary>How many functions a module imports of another.</summary>
 internal sealed record ModuleImports(string Module, int Count);

@@ -78,8 +78,8 @@ internal sealed class BenchRun
         => _lives.Select(life =>
         {
             DeviceSnapshot? seen = _snapshots.GetValueOrDefault(life.Device);
-            return new DeviceLine(life.Device.Name, life.Device.Model?.Name ?? "", life.First?.Function.Identity.ToString() ?? "", life.Device.Function.Image.Name,
-                life.First?.Accesses ?? 0, seen?.Stack, seen?.Pair);
+            return new DeviceLine(life.Device.Name, life.Device.Model?.Name ?? "", life.First?.Function.Identity.ToString() ?? "",
+                life.Device.Function.Image.Name, life.First?.Accesses ?? 0, seen?.Stack, seen?.Pair);
         });
 
     /// <summary>Lives the whole life. What was begun is ended, whether the steps say so or not.</summary>
@@ -123,7 +123,8 @@ internal sealed class BenchRun
             _loaded.Add(driver);
             _drivers.Add(file, driver);
             _modules.Add(new ModuleLine(
-                file.Image.Name, new Nt.NtAddress(driver.Image.Base, Machine.Is64Bit), driver.Image.Size, file.Role, ImportsOf(driver), file.Map is not null));
+                file.Image.Name, new Nt.NtAddress(driver.Image.Base, Machine.Is64Bit), driver.Image.Size, file.Role, ImportsOf(driver),
+                [.. driver.Missing.Select(i => i.ToString())], file.Map is not null));
         }
         return true;
     }

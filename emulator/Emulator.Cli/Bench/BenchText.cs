@@ -70,8 +70,9 @@ internal static class BenchText
                 DriverRole.LowerFilter => "lower filter",
                 _ => "upper filter",
             };
+            string lacks = module.Lacks.Count == 0 ? "" : $"; the bench lacks {string.Join(", ", module.Lacks)}, which may end the run";
             string map = module.HasMap ? "" : "; no .map beside it, so exports are all the names there are";
-            output.WriteLine(Invariant($"  {module.File.PadRight(width)}  {module.Base}  0x{module.Size:x5}  {role,-15}  imports {imports}{map}"));
+            output.WriteLine(Invariant($"  {module.File.PadRight(width)}  {module.Base}  0x{module.Size:x5}  {role,-15}  imports {imports}{lacks}{map}"));
         }
     }
 

@@ -853,7 +853,13 @@ internal sealed class Translator(CpuMode mode)
         Kind kind = KindOf(i, 1);
         if (kind == Kind.Vector) return VectorSource.Register;
         if (kind == Kind.Constant) return VectorSource.Constant;
-        return i.MemorySize.GetSize() switch { 2 => VectorSource.Memory2, 4 => VectorSource.Memory4, 8 => VectorSource.Memory8, _ => VectorSource.Memory16Aligned };
+        return i.MemorySize.GetSize() switch
+        {
+            2 => VectorSource.Memory2,
+            4 => VectorSource.Memory4,
+            8 => VectorSource.Memory8,
+            _ => VectorSource.Memory16Aligned,
+        };
     }
 
     private static Operation? VectorMove(in Instruction i, bool aligned) => (KindOf(i, 0), KindOf(i, 1)) switch

@@ -237,8 +237,9 @@ internal sealed class BenchCommandTests(Machine architecture)
     public void Bad_input_gets_one_line_that_says_what_to_do()
     {
         using var folder = new TemporaryFolder();
-        string alone = folder.In("ProsewareRobot.sys"), text = folder.In("text.sys");
+        string alone = folder.In("ProsewareRobot.sys"), unknown = folder.In("AfterThought.sys"), text = folder.In("text.sys");
         File.Copy(Proseware, alone);
+        File.Copy(Filter, unknown);
         File.WriteAllText(text, "this is no driver, whatever it is called");
         string other = GuestDriverFiles.PathOf(architecture == Machine.Amd64 ? Machine.I386 : Machine.Amd64, "AfterThought.sys");
         Refused("there is no such file; name a driver (.sys), `make drivers` builds the robots'", "run", folder.In("none.sys"));
@@ -247,7 +248,7 @@ internal sealed class BenchCommandTests(Machine architecture)
         Refused("the name of a driver's file is empty", "run", Proseware, "--filter", "ProsewareRobot=");
         Refused("not a PE file: no MZ at offset 0", "run", text);
         Refused("name files for one machine", "run", Proseware, other);
-        Refused("says which device it drives; choose with --model: parallel-port,", "run", alone);
+        Refused("says which device it drives; choose with --model: parallel-port,", "run", unknown);
         Refused("GeneralRobot.sys!GeneralRobotInit; name GeneralRobot.sys, too, or put it beside", "run", alone, "--model", "proseware-robot");
         Refused("is an export driver: others import from it", "run", General);
         Refused("every driver is a filter; name the function driver", "run", General, "--filter", Filter);

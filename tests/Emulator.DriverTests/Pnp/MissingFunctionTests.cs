@@ -41,6 +41,8 @@ internal sealed class MissingFunctionTests(Machine architecture)
         CommandRun run = Bench(0);
         Assert.That(run.Error, Is.Empty);
         Assert.That(run.ExitCode, Is.Zero, run.Output);
+        string[] lacking = ["ntoskrnl.exe!ExNobodyHasThis", "ntoskrnl.exe!ExNobodyHasThatVariable"];
+        Assert.That(run.Output, Does.Match($"; the bench lacks ({string.Join(", ", lacking)}|{string.Join(", ", lacking.Reverse())}), which may end the run"));
     }
 
     [TestCase(18, "calls ntoskrnl.exe!ExNobodyHasThis")]
