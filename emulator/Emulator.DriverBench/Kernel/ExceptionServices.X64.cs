@@ -169,6 +169,7 @@ internal sealed partial class ExceptionServices
         State.Restore(current);
         State[Gpr.Rax] = value;
         State.Rip = targetIp;
+        Forget(State.Rsp);
         call.JumpTo(targetIp);
     }
 

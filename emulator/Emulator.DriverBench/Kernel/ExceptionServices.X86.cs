@@ -117,6 +117,7 @@ internal sealed partial class ExceptionServices
                 Guest.SetU32(frame + TryLevelAt, enclosing);
                 // The handler itself takes its stack pointer out of its frame.
                 State[Gpr.Rbp] = frame + FrameToEbp;
+                Forget(frame);
                 call.JumpTo(handler);
                 return;
             }

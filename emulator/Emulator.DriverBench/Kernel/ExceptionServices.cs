@@ -154,8 +154,7 @@ internal sealed partial class ExceptionServices
         CpuContext before = State.Save();
         State.Restore(context);
         ulong stack = context[Gpr.Rsp];
-        // What lies below the stack pointer is over.
-        _dispatches.RemoveAll(d => d.Record < stack && _machine.Space.RegionAt(d.Record) == _machine.Space.RegionAt(stack));
+        Forget(stack);
         ulong record = (stack - 128 - (ulong)(RecordSize + ContextSize + 0x80)) & ~15ul & _machine.Cpu.AddressMask;
         var dispatch = new Dispatch(context, record, record + (ulong)(RecordSize + 15 & ~15), text, at)
         {
@@ -176,6 +175,10 @@ internal sealed partial class ExceptionServices
         State.Restore(before);
         return false;
     }
+
+    /// <summary>What lies below the stack pointer is over.</summary>
+    private void Forget(ulong stack)
+        => _dispatches.RemoveAll(d => d.Record < stack && _machine.Space.RegionAt(d.Record) == _machine.Space.RegionAt(stack));
 
     private void WriteRecord(ulong record, uint code, uint flags, ulong address, params ReadOnlySpan<ulong> parameters)
     {

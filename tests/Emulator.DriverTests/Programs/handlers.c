@@ -302,6 +302,14 @@ static int nested(void)
     }
     CHECK(order == 1234);
     for (i = 0; i < 1000; i++) CHECK(careful(BAD) == 77);
+    /* What was handled on this stack before has no part in unwinding now. */
+    order = 0;
+    __try {
+        deep(BAD, 1, 2, 3);
+    } __except (1) {
+        step(4);
+    }
+    CHECK(order == 124);
     return 0;
 }
 
