@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Reflection.PortableExecutable;
 using Emulator.DriverBench.Pe;
+using Emulator.DriverTests.Native;
 
 namespace Emulator.DriverTests.GuestDrivers;
 
@@ -9,12 +10,12 @@ internal static class GuestDriverFiles
 {
     private static readonly Lazy<(string? Folder, string? WhyNot)> Built = new(Build);
 
-    /// <summary>The folder with x64/ and x86/. Without mingw the test that asks is ignored; when the build fails, it fails.</summary>
+    /// <summary>The folder with x64/ and x86/. Needs mingw and what signs: see <see cref="Requirement"/>. When the build fails, the test fails.</summary>
     public static string Folder
     {
         get
         {
-            if (Built.Value.WhyNot is { } reason) Assert.Ignore(reason);
+            if (Built.Value.WhyNot is { } reason) Requirement.Lack(reason);
             return Built.Value.Folder!;
         }
     }
@@ -47,7 +48,7 @@ internal static class GuestDriverFiles
     {
         foreach (string tool in (string[])["x86_64-w64-mingw32-gcc", "i686-w64-mingw32-gcc", "osslsigncode", "genisoimage", "openssl"])
         {
-            if (!IsInPath(tool)) return (null, $"no {tool}; make drivers says which package has it, and as root installs it");
+            if (!Requirement.IsInPath(tool)) return (null, $"no {tool}; make drivers says which package has it, and as root installs it");
         }
         if (Emulator is not { } emulator) return (null, "the emulator is not built, which writes the drivers' register headers; run make build");
         string folder = Path.Combine(Repository(), "artifacts", "driver-tests");
@@ -70,7 +71,4 @@ internal static class GuestDriverFiles
         run.WaitForExit();
         return (run.ExitCode, errors + output.Result);
     }
-
-    private static bool IsInPath(string tool)
-        => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, tool)));
 }

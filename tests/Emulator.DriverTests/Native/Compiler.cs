@@ -6,11 +6,15 @@ namespace Emulator.DriverTests.Native;
 internal static class Compiler
 {
     private static readonly string Folder = Directory.CreateTempSubdirectory("driver-tests-").FullName;
-    private static readonly Dictionary<string, string> Made = [];
+    private static readonly HashSet<string> Made = [];
+    private static readonly Lock Making = new();
+
+    /// <summary>Where a result lies.</summary>
+    public static string PathOf(string output) => Path.Combine(Folder, output);
 
     /// <summary>
-    /// Compiles one of Programs/ and answers the path of the result; the same call again answers the same file. Without the
-    /// compiler the test is ignored.
+    /// Compiles one of Programs/ and answers the path of the result; the same call again answers the same file. Needs the compiler: see
+    /// <see cref="Requirement"/>. Any thread may call.
     /// </summary>
     /// <param name="compiler">Found in PATH.</param>
     /// <param name="program">A file of Programs/.</param>
@@ -18,15 +22,9 @@ internal static class Compiler
     /// <param name="arguments">All but the source and the output.</param>
     public static string Build(string compiler, string program, string output, params string[] arguments)
     {
-        if (Made.TryGetValue(output, out string? made)) return made;
-        Need(compiler);
-        string path = Path.Combine(Folder, output);
         // The source before the libraries: ld resolves from left to right.
         string source = Path.Combine(TestContext.CurrentContext.TestDirectory, "Programs", program);
-        (int code, _, string errors) = Run(compiler, [source, .. arguments, "-o", path]);
-        Assert.That(code, Is.Zero, $"{compiler} failed: {errors}");
-        Made.Add(output, path);
-        return path;
+        return Make(compiler, output, path => [source, .. arguments, "-o", path]);
     }
 
     /// <summary>Makes an import library for functions of a module that is not there; the same call again answers the same file.</summary>
@@ -37,31 +35,37 @@ internal static class Compiler
     /// <param name="arguments">For the machine.</param>
     public static string ImportLibrary(string dlltool, string module, string output, string[] functions, params string[] arguments)
     {
-        if (Made.TryGetValue(output, out string? made)) return made;
-        Need(dlltool);
-        string path = Path.Combine(Folder, output), definition = path + ".def";
-        File.WriteAllText(definition, $"LIBRARY {module}\nEXPORTS\n{string.Concat(functions.Select(f => $"    {f}\n"))}");
-        (int code, _, string errors) = Run(dlltool, [.. arguments, "-d", definition, "-l", path]);
-        Assert.That(code, Is.Zero, $"{dlltool} failed: {errors}");
-        Made.Add(output, path);
-        return path;
+        return Make(dlltool, output, path =>
+        {
+            string definition = $"{path}.def";
+            File.WriteAllText(definition, $"LIBRARY {module}\nEXPORTS\n{string.Concat(functions.Select(f => $"    {f}\n"))}");
+            return [.. arguments, "-d", definition, "-l", path];
+        });
     }
 
-    /// <summary>What a compiler answers, without its line end. Ignores the test without the compiler.</summary>
+    /// <summary>What a compiler answers, without its line end.</summary>
     public static string Ask(string compiler, string argument)
     {
-        Need(compiler);
+        Requirement.Need(compiler);
         return Run(compiler, [argument]).Output.Trim();
     }
 
     /// <summary>Removes what was made.</summary>
     public static void Clean() => Directory.Delete(Folder, recursive: true);
 
-    private static void Need(string program)
+    // One at a time: what is half made is not there for others.
+    private static string Make(string program, string output, Func<string, string[]> arguments)
     {
-        bool exists = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-            .Any(folder => folder.Length > 0 && File.Exists(Path.Combine(folder, program)));
-        if (!exists) Assert.Ignore($"{program} is not in PATH");
+        string path = PathOf(output);
+        lock (Making)
+        {
+            if (Made.Contains(output)) return path;
+            Requirement.Need(program);
+            (int code, _, string errors) = Run(program, arguments(path));
+            Assert.That(code, Is.Zero, $"{program} failed: {errors}");
+            Made.Add(output);
+            return path;
+        }
     }
 
     private static (int Code, string Output, string Errors) Run(string program, string[] arguments)

@@ -49,10 +49,7 @@ internal static class Targets
         string noRecursion = compiler == "clang" ? "-fno-builtin" : "-fno-tree-loop-distribute-patterns";
         // clang looks for a libgcc of another version; mingw's own compiler knows where it is.
         string library = compiler == "clang" ? Compiler.Ask(CompilerFor(machine), "-print-libgcc-file-name") : "-lgcc";
-        string map = Path.Combine(Path.GetTempPath(), $"{name}-{Environment.ProcessId}.map");
-        string path = Compiler.Build(compiler, program, $"{name}.sys", [.. Common, optimization, noRecursion, .. own, $"-Wl,--entry,{entry}",
-            $"-Wl,-Map,{map}", .. more, library]);
-        if (File.Exists(map)) File.Move(map, Path.ChangeExtension(path, ".map"), overwrite: true);
-        return path;
+        return Compiler.Build(compiler, program, $"{name}.sys", [.. Common, optimization, noRecursion, .. own, $"-Wl,--entry,{entry}",
+            $"-Wl,-Map,{Compiler.PathOf($"{name}.map")}", .. more, library]);
     }
 }
