@@ -116,6 +116,7 @@ build() {
     entry=$fx driver KmdfRobot robot/kmdf/*.c -- "$imports/libwdfldr.a"
     program robotctl tools/robotctl.c -lsetupapi
     program stacks tools/stacks.c -lsetupapi
+    for name in ProsewareRobot ContosoRobot KmdfRobot; do cp robot/robot.requests "$bin/$name.requests"; done
     setup_file robot/proseware/ProsewareRobot.inf
     setup_file robot/contoso/ContosoRobot.inf
     setup_file robot/kmdf/KmdfRobot.inf
@@ -307,7 +308,7 @@ $failed && exit 1
 openssl x509 -in "$signing/certificate.pem" -outform DER -out "$work/test-signing.cer"
 mkdir "$work/iso"
 cp -r "$work/x64" "$work/x86" "$work/test-signing.cer" "$work/iso/"
-rm "$work"/iso/*/*.map
+rm "$work"/iso/*/*.{map,requests}
 genisoimage -quiet -J -r -V DRIVERS -o "$work/drivers.iso" "$work/iso" 2>"$work/log" || die "cannot write the ISO: $(cat "$work/log")"
 
 finish_work "$work/test-signing.cer" "$out/test-signing.cer"

@@ -176,6 +176,7 @@ internal sealed class BenchRun
             if (step.Action == BenchAction.Unload) break;
             DeviceLife[] lives = [.. _lives.Where(l => step.Device is null || l.Device.Name == step.Device)];
             if (step.Action == BenchAction.Wait) Wait(step.Number);
+            else if (step.Action == BenchAction.Requests) Ask(lives);
             else if (step.Action == BenchAction.Power) Power(lives);
             else if (step.Action == BenchAction.Plug) Replug(lives);
             else Take(step, lives);
@@ -192,6 +193,18 @@ internal sealed class BenchRun
         {
             if (!life.IsEnded) life.Take(step);
             else if (step.Action != BenchAction.Remove) life.Skip(step.Action);
+        }
+    }
+
+    private void Ask(DeviceLife[] lives)
+    {
+        foreach (DeviceLife life in lives)
+        {
+            foreach (BenchStep request in life.Device.Function.Requests)
+            {
+                if (request.Action == BenchAction.Wait) Wait(request.Number);
+                else Take(request, [life]);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ namespace Emulator.Cli.Bench;
 internal enum BenchAction
 {
     Start, QueryStop, CancelStop, Stop, QueryRemove, CancelRemove, Remove, Surprise, Plug,
-    Open, Close, Read, Write, Ioctl, Cancel,
+    Open, Close, Requests, Read, Write, Ioctl, Cancel,
     Power, Sleep, Wake, D3, D0, Wait,
     Unload,
 }
@@ -19,7 +19,7 @@ internal enum BenchAction
 internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code = 0, byte[]? Data = null, string? Device = null)
 {
     /// <summary>A life with all that NT does to a device.</summary>
-    public const string WholeLife = "start,open,read=64,cancel,close,power,stop,start,remove,plug,start,open,read=64,surprise,unload";
+    public const string WholeLife = "start,open,requests,read=64,cancel,close,power,stop,start,remove,plug,start,open,read=64,surprise,unload";
 
     private const int LongestData = 1 << 20;
 
@@ -31,32 +31,33 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         => string.Concat(action.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"-{char.ToLowerInvariant(c)}" : $"{char.ToLowerInvariant(c)}"));
 
     /// <summary>Reads "start,ioctl=0x226000:76,wait=20ms,contoso-robot:remove".</summary>
+    /// <param name="source">Where it stands, for messages.</param>
     /// <exception cref="UserError">A step is none.</exception>
-    public static IReadOnlyList<BenchStep> Parse(string text)
-        => [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(ParseOne)];
+    public static IReadOnlyList<BenchStep> Parse(string text, string source = "--steps")
+        => [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(step => ParseOne(step, source))];
 
-    private static BenchStep ParseOne(string text)
+    private static BenchStep ParseOne(string text, string source)
     {
         int equals = text.IndexOf('=', StringComparison.Ordinal);
         (string word, string? value) = equals < 0 ? (text, null) : (text[..equals], text[(equals + 1)..]);
         int colon = word.IndexOf(':', StringComparison.Ordinal);
         (string? device, word) = colon < 0 ? (null, word) : (word[..colon], word[(colon + 1)..]);
         int index = Words.ToList().IndexOf(word.ToLowerInvariant());
-        if (index < 0) throw new UserError($"--steps: no step \"{word}\"; {Spelling.Suggest(word, [.. Words])}");
+        if (index < 0) throw new UserError($"{source}: no step \"{word}\"; {Spelling.Suggest(word, [.. Words])}");
         var action = (BenchAction)index;
         if (device is not null && action is BenchAction.Wait or BenchAction.Unload)
         {
-            throw new UserError($"--steps: \"{text}\" is no step; {word} is for the whole machine");
+            throw new UserError($"{source}: \"{text}\" is no step; {word} is for the whole machine");
         }
         BenchStep? step = action switch
         {
             BenchAction.Read => TryNumber(value, out uint length) && length <= LongestData ? new BenchStep(action, length) : null,
-            BenchAction.Write => TryBytes(value) is { } data ? new BenchStep(action, Data: data) : null,
-            BenchAction.Ioctl => ParseIoctl(value),
+            BenchAction.Write => TryBytes(value, source) is { } data ? new BenchStep(action, Data: data) : null,
+            BenchAction.Ioctl => ParseIoctl(value, source),
             BenchAction.Wait => TryTime(value, out long time) ? new BenchStep(action, time) : null,
             _ => value is null ? new BenchStep(action) : null,
         };
-        return step is not null ? step with { Device = device } : throw new UserError($"--steps: \"{text}\" is no step; {How(action)}");
+        return step is not null ? step with { Device = device } : throw new UserError($"{source}: \"{text}\" is no step; {How(action)}");
     }
 
     private static string How(BenchAction action) => action switch
@@ -68,13 +69,13 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         _ => $"{WordOf(action)} takes no value",
     };
 
-    private static BenchStep? ParseIoctl(string? value)
+    private static BenchStep? ParseIoctl(string? value, string source)
     {
         string[] parts = value?.Split(':', 3) ?? [];
         if (parts.Length == 0 || !TryNumber(parts[0], out uint code)) return null;
         uint length = 0;
         if (parts.Length > 1 && (!TryNumber(parts[1], out length) || length > LongestData)) return null;
-        byte[]? data = parts.Length > 2 ? TryBytes(parts[2]) : [];
+        byte[]? data = parts.Length > 2 ? TryBytes(parts[2], source) : [];
         return data is null ? null : new BenchStep(BenchAction.Ioctl, length, code, data);
     }
 
@@ -92,7 +93,7 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         return nanoseconds is >= 0 and <= 3_600_000_000_000;
     }
 
-    private static byte[]? TryBytes(string? text)
+    private static byte[]? TryBytes(string? text, string source)
     {
         if (text is null or "@") return null;
         try
@@ -106,7 +107,7 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {
-            throw new UserError($"--steps: {problem.Message.TrimEnd('.')}", cause: problem);
+            throw new UserError($"{source}: {problem.Message.TrimEnd('.')}", cause: problem);
         }
     }
 

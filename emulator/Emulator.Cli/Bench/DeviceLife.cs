@@ -151,6 +151,11 @@ internal sealed class DeviceLife(
 
     private void Start(DeviceNode node)
     {
+        if (node.State == DeviceNodeState.Started)
+        {
+            log.Add(StepResult.Skipped(device.Name, "START_DEVICE", "it has started; stop comes before"));
+            return;
+        }
         bool again = node.State == DeviceNodeState.Stopped;
         if (Do("START_DEVICE", node.Start))
         {

@@ -15,7 +15,8 @@ internal enum DriverRole
 /// <summary>A driver file, read and checked.</summary>
 internal sealed class DriverFile
 {
-    private DriverFile(string path, PeImage image, LinkerMap? map) => (Path, Image, Map) = (path, image, map);
+    private DriverFile(string path, PeImage image, LinkerMap? map, IReadOnlyList<BenchStep> requests)
+        => (Path, Image, Map, Requests) = (path, image, map, requests);
 
     /// <summary>As typed.</summary>
     public string Path { get; }
@@ -23,6 +24,9 @@ internal sealed class DriverFile
 
     /// <summary>The names of its functions, from the linker map beside it; null when there is none.</summary>
     public LinkerMap? Map { get; }
+
+    /// <summary>What it is asked while its device is open, from the file of requests beside it.</summary>
+    public IReadOnlyList<BenchStep> Requests { get; }
 
     public DriverRole Role { get; set; } = DriverRole.UpperFilter;
 
@@ -47,7 +51,7 @@ internal sealed class DriverFile
             PeImage image = PeImage.Open(path);
             image.CheckDriver(image.Machine);
             string map = System.IO.Path.ChangeExtension(path, ".map");
-            return new DriverFile(path, image, File.Exists(map) ? LinkerMap.Parse(File.ReadAllText(map), image) : null);
+            return new DriverFile(path, image, File.Exists(map) ? LinkerMap.Parse(File.ReadAllText(map), image) : null, RequestFile.Of(path));
         }
         catch (Exception problem) when (problem is PeException or IOException or UnauthorizedAccessException)
         {

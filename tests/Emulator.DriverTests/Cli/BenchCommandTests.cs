@@ -31,7 +31,8 @@ internal sealed class BenchCommandTests(Machine architecture)
         Assert.That(Life(run), Is.EqualTo(new[]
         {
             "DllInitialize GeneralRobot STATUS_SUCCESS", "DriverEntry ProsewareRobot STATUS_SUCCESS", "DriverEntry AfterThought STATUS_SUCCESS",
-            "AddDevice STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS", "CREATE STATUS_SUCCESS", "READ 64 STATUS_PENDING", "cancel STATUS_CANCELLED",
+            "AddDevice STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS", "CREATE STATUS_SUCCESS", "WRITE 16 STATUS_SUCCESS", "DEVICE_CONTROL 0x226018 STATUS_SUCCESS",
+            "READ 64 STATUS_PENDING", "cancel STATUS_CANCELLED",
             "CLEANUP, CLOSE STATUS_SUCCESS", "SET_POWER S3 STATUS_SUCCESS", "SET_POWER S0 STATUS_SUCCESS", "SET_POWER D3 STATUS_SUCCESS",
             "SET_POWER D0 STATUS_SUCCESS", "QUERY_STOP_DEVICE STATUS_SUCCESS", "STOP_DEVICE STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS",
             "QUERY_REMOVE_DEVICE STATUS_SUCCESS", "REMOVE_DEVICE STATUS_SUCCESS", "AddDevice STATUS_SUCCESS", "START_DEVICE STATUS_SUCCESS",
@@ -49,7 +50,44 @@ internal sealed class BenchCommandTests(Machine architecture)
         Assert.That(Block(run, "devnode"), Has.Some.EqualTo("      State = DeviceNodeStarted (0x308)"));
         Assert.That(Block(run, "findings"), Is.EqualTo(new[] { "  none" }));
         Assert.That(run.Output.TrimEnd().Split('\n')[^1],
-            Does.Match(@"^clean: 3 modules, 27 steps, \d+ instructions, 2000 ms of virtual time, \d+ interrupts?, \d+ DPCs?$"));
+            Does.Match(@"^clean: 3 modules, 29 steps, \d+ instructions, 25\d\d(\.\d+)? ms of virtual time, 1 interrupt, 1 DPC$"));
+    }
+
+    [Test]
+    public void A_device_that_has_started_is_not_started_again()
+    {
+        CommandRun run = Bench("run", Proseware, "--steps", "start,start");
+        Assert.That(run.ExitCode, Is.Zero, run.Output);
+        Assert.That(run.Output, Does.Match(@"START_DEVICE +left out .+it has started; stop comes before"));
+    }
+
+    [Test]
+    public void What_a_driver_is_asked_in_every_life_stands_beside_it()
+    {
+        CommandRun run = Asked("ioctl=0x222000:4:00000001,wait=1ms # one\n\n# two\nioctl=0x222000:4:00000002\n");
+        Assert.That(run.ExitCode, Is.Zero, run.Error + run.Output);
+        Assert.That(Life(run).Count(step => step.StartsWith("DEVICE_CONTROL 0x222000", StringComparison.Ordinal)), Is.EqualTo(2));
+        Assert.That(Life(run), Has.One.EqualTo("wait 1 ms STATUS_SUCCESS"));
+    }
+
+    [TestCase("start", "start is no request; write read, write, ioctl, cancel, wait, for no device by name")]
+    [TestCase("scratch:read=4", "read is no request")]
+    [TestCase("raed=4", "no step \"raed\"; did you mean \"read\"?")]
+    [TestCase("write=xyz", "\"write=xyz\" is no step; write write=HEX")]
+    public void A_file_of_requests_has_requests_alone(string requests, string error)
+    {
+        CommandRun run = Asked(requests);
+        Assert.That(run.ExitCode, Is.EqualTo(2), run.Output);
+        Assert.That(run.Error, Does.Match(@"^emulator: /.+/quiet\.requests: " + System.Text.RegularExpressions.Regex.Escape(error)));
+    }
+
+    private CommandRun Asked(string requests)
+    {
+        using var folder = new TemporaryFolder();
+        string driver = folder.In("quiet.sys");
+        File.Copy(Targets.BuildDriver(architecture, "stubborn"), driver);
+        File.WriteAllText(folder.In("quiet.requests"), requests);
+        return Bench("run", driver, "--model", "scratch", "--steps", "start,open,requests,close");
     }
 
     [Test]
