@@ -1,4 +1,5 @@
 using System.Globalization;
+using Emulator.Files;
 
 namespace Emulator.Cli.Bench;
 
@@ -98,7 +99,7 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         if (text is null or "@") return null;
         try
         {
-            byte[] bytes = text.StartsWith('@') ? ReadFile(text[1..]) : Convert.FromHexString(text);
+            byte[] bytes = text.StartsWith('@') ? BoundedFile.ReadAllBytes(text[1..], LongestData) : Convert.FromHexString(text);
             return bytes.Length is > 0 and <= LongestData ? bytes : null;
         }
         catch (FormatException)
@@ -109,13 +110,5 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         {
             throw new UserError($"{source}: {problem.Message.TrimEnd('.')}", cause: problem);
         }
-    }
-
-    // No more than shows that it is too long: a device has no end.
-    private static byte[] ReadFile(string path)
-    {
-        byte[] bytes = new byte[LongestData + 1];
-        using FileStream file = File.OpenRead(path);
-        return bytes[..file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)];
     }
 }

@@ -1,4 +1,5 @@
 using Emulator.DriverBench.Pe;
+using Emulator.Files;
 
 namespace Emulator.Cli.Bench;
 
@@ -15,6 +16,8 @@ internal enum DriverRole
 /// <summary>A driver file, read and checked.</summary>
 internal sealed class DriverFile
 {
+    private const int LongestMap = 64 << 20;
+
     private DriverFile(string path, PeImage image, LinkerMap? map, IReadOnlyList<BenchStep> requests)
         => (Path, Image, Map, Requests) = (path, image, map, requests);
 
@@ -51,9 +54,15 @@ internal sealed class DriverFile
             PeImage image = PeImage.Open(path);
             image.CheckDriver(image.Machine);
             string map = System.IO.Path.ChangeExtension(path, ".map");
-            return new DriverFile(path, image, File.Exists(map) ? LinkerMap.Parse(File.ReadAllText(map), image) : null, RequestFile.Of(path));
+            LinkerMap? names = File.Exists(map) ? LinkerMap.Parse(BoundedFile.ReadAllText(map, LongestMap), image) : null;
+            return new DriverFile(path, image, names, RequestFile.Of(path));
         }
-        catch (Exception problem) when (problem is PeException or IOException or UnauthorizedAccessException)
+        catch (PeException problem)
+        {
+            // As typed: files for x64 and for x86 have one name.
+            throw new UserError($"{path}: {problem.What.TrimEnd('.')}", cause: problem);
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {
             throw new UserError(problem.Message.TrimEnd('.'), cause: problem);
         }

@@ -1,3 +1,5 @@
+using Emulator.Files;
+
 namespace Emulator.Cli.Bench;
 
 /// <summary>
@@ -6,7 +8,7 @@ namespace Emulator.Cli.Bench;
 /// </summary>
 internal static class RequestFile
 {
-    private const int LongestFile = 1 << 16;
+    private const int LongestFile = 1 << 20;
 
     private static readonly BenchAction[] s_allowed =
         [BenchAction.Read, BenchAction.Write, BenchAction.Ioctl, BenchAction.Cancel, BenchAction.Wait];
@@ -19,8 +21,7 @@ internal static class RequestFile
         if (!File.Exists(path)) return [];
         try
         {
-            if (new FileInfo(path).Length > LongestFile) throw new UserError($"{path} is longer than {LongestFile >> 10} KiB; name larger data with write=@FILE");
-            string text = string.Join(',', File.ReadLines(path).Select(line => line.Split('#')[0]));
+            string text = string.Join(',', BoundedFile.ReadAllText(path, LongestFile).Split('\n').Select(line => line.Split('#')[0]));
             IReadOnlyList<BenchStep> steps = BenchStep.Parse(text, path);
             BenchStep? other = steps.FirstOrDefault(s => s.Device is not null || !s_allowed.Contains(s.Action));
             return other is null ? steps : throw new UserError(

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Emulator.Files;
 
 namespace Emulator.Cli.Bench;
 
@@ -89,7 +90,7 @@ internal sealed partial record SetupFile(string Path, IReadOnlyList<SetupDevice>
     {
         try
         {
-            return new FileInfo(path).Length > LongestFile ? null : File.ReadAllText(path);
+            return BoundedFile.ReadAllText(path, LongestFile);
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {

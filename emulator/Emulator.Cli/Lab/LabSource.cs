@@ -1,11 +1,14 @@
 using System.Text;
 using System.Text.Json;
+using Emulator.Files;
 
 namespace Emulator.Cli.Lab;
 
 /// <summary>A lab file that was read: its contents, and where in the file each of them stands.</summary>
 internal sealed class LabSource
 {
+    private const int LongestFile = 1 << 20;
+
     private readonly byte[] _json;
     private readonly JsonShape _shape;
 
@@ -41,12 +44,12 @@ internal sealed class LabSource
         string path = Find(lab);
         try
         {
-            byte[] json = File.ReadAllBytes(path);
+            byte[] json = BoundedFile.ReadAllBytes(path, LongestFile);
             return new LabSource(path, json.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? json[3..] : json);
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {
-            throw new UserError($"{path}: cannot read the lab: {problem.Message}", cause: problem);
+            throw new UserError($"{path}: cannot read the lab: {problem.Message.TrimEnd('.')}", cause: problem);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Reflection.PortableExecutable;
 using Emulator.DriverBench.Memory;
+using Emulator.Files;
 
 namespace Emulator.DriverBench.Pe;
 
@@ -11,6 +12,7 @@ namespace Emulator.DriverBench.Pe;
 public sealed partial class PeImage
 {
     private const uint LargestImage = 32 << 20;
+    private const int LongestFile = 64 << 20;
     private const int MostSections = 96;
     private const int MostModules = 1024;
     private const int MostImports = 16384;
@@ -137,12 +139,12 @@ public sealed partial class PeImage
     }
 
     /// <summary>Reads and parses a file.</summary>
-    /// <exception cref="PeException">It is malformed or cannot be read.</exception>
+    /// <exception cref="PeException">It is malformed, longer than 64 MiB or cannot be read.</exception>
     public static PeImage Open(string path)
     {
         try
         {
-            return new PeImage(File.ReadAllBytes(path), Path.GetFileName(path));
+            return new PeImage(BoundedFile.ReadAllBytes(path, LongestFile), Path.GetFileName(path));
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -284,7 +284,7 @@ internal sealed class BenchCommandTests(Machine architecture)
         Refused("is a folder; name the driver files in it", "run", folder.Path);
         Refused("the name of a driver's file is empty", "run", "");
         Refused("the name of a driver's file is empty", "run", Proseware, "--filter", "ProsewareRobot=");
-        Refused("not a PE file: no MZ at offset 0", "run", text);
+        Refused($"emulator: {text}: not a PE file: no MZ at offset 0", "run", text);
         Refused("name files for one machine", "run", Proseware, other);
         Refused("says which device it drives; choose with --model: parallel-port,", "run", unknown);
         Refused("GeneralRobot.sys!GeneralRobotInit; name GeneralRobot.sys, too, or put it beside", "run", alone, "--model", "proseware-robot");
@@ -296,13 +296,31 @@ internal sealed class BenchCommandTests(Machine architecture)
         Refused("no step \"strat\"; did you mean \"start\"?", "run", Proseware, "--steps", "strat");
         Refused("write ioctl=CODE", "run", Proseware, "--steps", "start,ioctl=x");
         Refused("write write=HEX or write=@FILE, at most 1 MiB", "run", Proseware, "--steps", "start,write=@");
-        Refused("write write=HEX or write=@FILE, at most 1 MiB", "run", Proseware, "--steps", "start,write=@/dev/zero");
+        Refused("--steps: '/dev/zero' is longer than 1 MiB; name another file", "run", Proseware, "--steps", "start,write=@/dev/zero");
         Refused("--steps: Could not find file '", "run", Proseware, "--steps", $"start,write=@{folder.In("none")}");
         Refused("write wait=TIME", "run", Proseware, "--steps", "wait=9000s");
         Refused("start takes no value", "run", Proseware, "--steps", "start=1");
         Refused("--storm takes a number from 1 on, not '0'", "run", Proseware, "--storm", "0");
         Refused("drvobj's flags are 1, 2, 4 and their sums, not 8", "drvobj", "ProsewareRobot", "8", Proseware);
         Refused("There is no driver 'Nobody'. Known are: PnpManager, pci, ProsewareRobot", "drvobj", "Nobody", "2", Proseware);
+    }
+
+    [Test]
+    public void A_file_without_an_end_is_refused_and_an_INF_without_one_passed_over()
+    {
+        using var folder = new TemporaryFolder();
+        string driver = folder.In("ProsewareRobot.sys"), map = folder.In("ProsewareRobot.map");
+        Refused("emulator: /dev/zero: cannot be read: '/dev/zero' is longer than 64 MiB; name another file", "run", "/dev/zero");
+        File.Copy(Proseware, driver);
+        File.Copy(General, folder.In("GeneralRobot.sys"));
+        File.CreateSymbolicLink(folder.In("ProsewareRobot.inf"), "/dev/zero");
+        CommandRun run = Bench("run", driver, "--model", "proseware-robot", "--steps", "start");
+        Assert.That(run.ExitCode, Is.Zero, run.Error);
+        File.CreateSymbolicLink(map, "/dev/zero");
+        Refused($"emulator: '{map}' is longer than 64 MiB; name another file", "run", driver, "--model", "proseware-robot");
+        File.Delete(map);
+        File.CreateSymbolicLink(folder.In("ProsewareRobot.requests"), "/dev/zero");
+        Refused("ProsewareRobot.requests' is longer than 1 MiB; name another file", "run", driver, "--model", "proseware-robot");
     }
 
     private static string[] ProsewareListing { get; } =

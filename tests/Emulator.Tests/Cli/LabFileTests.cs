@@ -83,12 +83,24 @@ public sealed class LabFileTests
     public void A_socket_path_that_is_too_long_says_what_to_change()
     {
         LabSource source = LabSource.Parse($$"""{ "sockets": "/tmp/{{new string('x', 100)}}", "devices": [{ "name": "dev", "model": "scratch" }] }""", "lab.jsonc");
-        Assert.That(() => LabFolder.Of(source), Throws.TypeOf<UserError>().With.Message.StartsWith("lab.jsonc:1:14: sockets: ").And.Message.Contains("shorter folder"));
+        Assert.That(() => LabFolder.Of(source),
+            Throws.TypeOf<UserError>().With.Message.StartsWith("lab.jsonc:1:14: sockets: ").And.Message.Contains("shorter folder"));
     }
 
     [Test]
     public void A_lab_that_is_not_there_gets_the_nearest_that_is()
-        => Assert.That(() => LabSource.Load("two-crads"), Throws.TypeOf<UserError>().With.Message.EqualTo("no lab file or shipped lab \"two-crads\"; did you mean \"two-cards\"?"));
+        => Assert.That(() => LabSource.Load("two-crads"),
+            Throws.TypeOf<UserError>().With.Message.EqualTo("no lab file or shipped lab \"two-crads\"; did you mean \"two-cards\"?"));
+
+    [TestCase("run")]
+    [TestCase("boot")]
+    [TestCase("qemu")]
+    public void A_lab_without_an_end_is_refused(string command)
+    {
+        CommandRun run = CommandRun.Of(command, "/dev/zero");
+        Assert.That(run.Error, Is.EqualTo("emulator: /dev/zero: cannot read the lab: '/dev/zero' is longer than 1 MiB; name another file\n"));
+        Assert.That(run.ExitCode, Is.EqualTo(2));
+    }
 
     [TestCase("0", 0ul)]
     [TestCase("4K", 4096ul)]
