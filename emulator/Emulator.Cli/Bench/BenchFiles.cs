@@ -194,11 +194,15 @@ internal sealed class BenchFiles
         }
     }
 
-    private bool IsFor(SetupDevice device, DeviceModel model)
+    /// <summary>What a model's device says it is.</summary>
+    public PciIdentity IdentityOf(DeviceModel model)
     {
         if (!_identities.TryGetValue(model, out PciIdentity? identity)) _identities.Add(model, identity = model.Create(new DetachedSlot()).Identity);
-        return (device.Vendor, device.Device) == (identity.Vendor, identity.Device);
+        return identity;
     }
+
+    private bool IsFor(SetupDevice device, DeviceModel model)
+        => IdentityOf(model) is var identity && (device.Vendor, device.Device) == (identity.Vendor, identity.Device);
 
     private BenchDevice[] MakeDevices(DriverFile[] functions)
     {

@@ -37,7 +37,7 @@ internal sealed record FindingLine(string Rule, string Text, string Function, Nt
 internal sealed record BenchCost(double Milliseconds, double InstructionsPerSecond, double PeakMegabytes);
 
 /// <summary>A device of the run.</summary>
-/// <param name="Device">Vendor and device ID: "1234:5057"; empty when it was not plugged in.</param>
+/// <param name="Device">Vendor and device ID: "1234:5057"; empty without a model.</param>
 /// <param name="Function">The file of its function driver.</param>
 /// <param name="Accesses">Of drivers, to the first that was plugged in.</param>
 /// <param name="Stack">When it had started, or else when its drivers were added; null when it came to neither.</param>

@@ -78,7 +78,8 @@ internal sealed class BenchRun
         => _lives.Select(life =>
         {
             DeviceSnapshot? seen = _snapshots.GetValueOrDefault(life.Device);
-            return new DeviceLine(life.Device.Name, life.Device.Model?.Name ?? "", life.First?.Function.Identity.ToString() ?? "",
+            DeviceModel? model = life.Device.Model;
+            return new DeviceLine(life.Device.Name, model?.Name ?? "", model is null ? "" : _files.IdentityOf(model).ToString(),
                 life.Device.Function.Image.Name, life.First?.Accesses ?? 0, seen?.Stack, seen?.Pair);
         });
 
@@ -122,9 +123,6 @@ internal sealed class BenchRun
             if (!done || driver is null) return false;
             _loaded.Add(driver);
             _drivers.Add(file, driver);
-            _modules.Add(new ModuleLine(
-                file.Image.Name, new Nt.NtAddress(driver.Image.Base, Machine.Is64Bit), driver.Image.Size, file.Role, ImportsOf(driver),
-                [.. driver.Missing.Select(i => i.ToString())], file.Map is not null));
         }
         return true;
     }
@@ -133,14 +131,17 @@ internal sealed class BenchRun
     {
         try
         {
-            return Machine.Load(file.Image, file.Map, file.Role == DriverRole.ExportDriver);
+            // Before any of its code runs: when that crashes, one wants to know where it lies.
+            return Machine.Load(file.Image, file.Map, file.Role == DriverRole.ExportDriver, driver => _modules.Add(new ModuleLine(
+                file.Image.Name, new Nt.NtAddress(driver.Image.Base, Machine.Is64Bit), driver.Image.Size, file.Role, ImportsOf(driver),
+                [.. driver.Missing.Select(i => i.ToString())], file.Map is not null)));
         }
         catch (PeException problem)
         {
             string[] absent = [.. file.Image.ImportedModules
-                .Where(m => !BenchMachine.Provides(m) && problem.Message.Contains($"{m}!", StringComparison.Ordinal))];
+                .Where(m => !BenchMachine.Provides(m) && problem.What.Contains($"{m}!", StringComparison.Ordinal))];
             string remedy = absent.Length > 0 ? $"name {string.Join(" and ", absent)}, too, or put it beside {file.Path}" : "the bench lacks these functions";
-            throw new UserError($"{problem.Message}; {remedy}", cause: problem);
+            throw new UserError($"{file.Path}: {problem.What}; {remedy}", cause: problem);
         }
     }
 

@@ -196,10 +196,11 @@ public sealed partial class BenchMachine
     /// <param name="image">The file.</param>
     /// <param name="map">Names for its functions, or null.</param>
     /// <param name="isExportDriver">It is loaded for others to import from. Without DllInitialize nothing in the file says so.</param>
+    /// <param name="mapped">Sees it in memory, before any of its code runs.</param>
     /// <exception cref="PeException">It is no driver for this machine, or a module it imports from is not there: the message says what.</exception>
     /// <exception cref="BugCheckException">It crashed.</exception>
     /// <exception cref="DriverStatusException">DriverEntry failed; the image is gone again.</exception>
-    public LoadedDriver Load(PeImage image, LinkerMap? map = null, bool isExportDriver = false)
+    public LoadedDriver Load(PeImage image, LinkerMap? map = null, bool isExportDriver = false, Action<LoadedDriver>? mapped = null)
     {
         ArgumentNullException.ThrowIfNull(image);
         image.CheckDriver(Machine);
@@ -219,6 +220,7 @@ public sealed partial class BenchMachine
         loaded.AddTo(Symbols, map);
         var driver = new LoadedDriver(this, loaded, [.. used], isExportDriver || image.IsExportDriver) { Missing = missing };
         _drivers.Add(driver);
+        mapped?.Invoke(driver);
         uint status = driver.Initialize();
         if (NtStatus.IsSuccess(status)) return driver;
         Discard(driver);

@@ -20,6 +20,10 @@ internal sealed class EndlessDriverTests
         CommandRun run = CommandRun.Of("bench", "run", Driver(machine), "--model", "scratch");
         Assert.That(run.ExitCode, Is.EqualTo(1));
         Assert.That(run.Output, Does.Match($@"\n  DriverEntry endless-{machine}  crashed "));
+        // Where it lies, to look the address up.
+        Assert.That(run.Output, Does.StartWith(machine == Machine.Amd64 ? "x64, scratch 1af4:10f0, " : "x86, scratch 1af4:10f0, "));
+        Assert.That(run.Output, Does.Match($@"\nload order\n  endless-{machine}\.sys  [0-9a-f]{{8,16}}  0x[0-9a-f]{{5}}  function driver "));
+        Assert.That(run.Output, Does.Match(@": 1 module, 1 step, "));
         Assert.That(run.Output, Does.Contain($"Crash: endless-{machine}!entry ran for 100000000 instructions and did not return; in endless-{machine}!entry"));
     }
 
