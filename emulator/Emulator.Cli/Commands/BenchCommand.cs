@@ -31,7 +31,7 @@ internal static class BenchCommand
             + "DEVICE:STEP is for that device alone. What was begun is ended, said or not");
         var trace = new Option<string?>("--trace")
         {
-            Description = "Record every access to this file, with the driver's instruction and function",
+            Description = "Record every access to this file, with the driver's instruction and function; its folder is made where there is none",
             HelpName = "FILE",
         };
         Option<bool> live = new("--live") { Description = "Print every access as it happens, before the report" };
@@ -100,12 +100,11 @@ internal static class BenchCommand
     {
         try
         {
-            if (Path.GetDirectoryName(file) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
             return new TraceRecorder(file, failed);
         }
-        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        catch (IOException problem)
         {
-            throw UserError.Failed(problem.Message.TrimEnd('.'), problem);
+            throw new UserError(problem.Message, cause: problem);
         }
     }
 

@@ -54,7 +54,11 @@ internal static class CommonOptions
     };
 
     /// <summary>--trace FILE.</summary>
-    public static Option<string?> Trace() => new("--trace") { Description = "Record every access to this file, instead of the lab's own", HelpName = "FILE" };
+    public static Option<string?> Trace() => new("--trace")
+    {
+        Description = "Record every access to this file, instead of the lab's own; its folder is made where there is none",
+        HelpName = "FILE",
+    };
 
     /// <summary>The name of a model in the catalogue.</summary>
     public static Argument<string> Model()

@@ -37,6 +37,7 @@ internal static class ProbeCommand
 
     private static int Run(TextWriter output, string socket, List<AccessRequest> accesses, OutputFormat format)
     {
+        if (socket.Length == 0) throw new UserError("the name of the device's socket is empty; name one that `emulator run` prints");
         try
         {
             using VfioUserClient client = VfioUserClient.Connect(socket, Patience);
@@ -50,6 +51,10 @@ internal static class ProbeCommand
             if (format == OutputFormat.Json) output.WriteLine(JsonSerializer.Serialize(done, ProbeJson.Default.IReadOnlyListProbedAccess));
             else foreach (ProbedAccess access in done) output.Write(ProbeText.Render(access));
             return CommandLine.Done;
+        }
+        catch (TransportException problem) when (problem.Errno == Errno.ENAMETOOLONG)
+        {
+            throw new UserError(problem.Message.TrimEnd('.'), cause: problem);
         }
         catch (TransportException problem)
         {

@@ -22,12 +22,11 @@ internal sealed class LabTracing : IDisposable
         {
             try
             {
-                if (Path.GetDirectoryName(file) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
                 _recorder = new TraceRecorder(file, report);
             }
-            catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+            catch (IOException problem)
             {
-                throw UserError.Failed(problem.Message.TrimEnd('.'), problem);
+                throw new UserError(problem.Message, cause: problem);
             }
         }
         if (choice.Live is { } renderer) _live = new LiveTrace(renderer, failed: report);

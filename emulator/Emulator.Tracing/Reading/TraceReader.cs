@@ -40,6 +40,8 @@ public sealed class TraceReader : IDisposable
     /// <exception cref="TraceFormatException">The file is no trace, damaged, or newer than this reader.</exception>
     public static TraceReader Open(string path)
     {
+        if (path.Length == 0) throw Refusal(path, "its name is empty; name a file, such as out/session.trace");
+        if (Directory.Exists(path)) throw Refusal(path, "it is a folder; name a file in it");
         FileStream file;
         try
         {
@@ -47,7 +49,7 @@ public sealed class TraceReader : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            throw new IOException($"cannot read the trace '{path}': {e.Message.ReplaceLineEndings(" ")}", e);
+            throw Refusal(path, $"{e.Message.ReplaceLineEndings(" ").TrimEnd('.')}; name a trace that was recorded", e);
         }
         return Open(file, path);
     }
@@ -90,6 +92,8 @@ public sealed class TraceReader : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    private static IOException Refusal(string path, string why, Exception? cause = null) => new($"cannot read the trace '{path}': {why}", cause);
 
     private void ReadPreamble()
     {

@@ -33,7 +33,7 @@ public sealed class TraceRecorder : IDisposable
     private bool _hurried;
     private volatile bool _closing, _stopped;
 
-    /// <summary>Records to a file, replacing what is there.</summary>
+    /// <summary>Records to a file, replacing what is there; makes its folders where there are none.</summary>
     /// <param name="failed">Told once, on the writer's thread and in one line, why the recording stopped early.</param>
     /// <param name="capacity">Records a device can be ahead of the disk, 32 bytes each.</param>
     /// <exception cref="IOException">The file cannot be made; the message is one line: what, where, why.</exception>
@@ -94,16 +94,21 @@ public sealed class TraceRecorder : IDisposable
 
     private static FileStream Create(string path)
     {
+        if (path.Length == 0) throw Refusal(path, "its name is empty; name a file, such as out/session.trace");
+        if (Path.EndsInDirectorySeparator(path) || Directory.Exists(path)) throw Refusal(path, "it is a folder; name a file in it");
         try
         {
+            if (Path.GetDirectoryName(path) is { Length: > 0 } folder) Directory.CreateDirectory(folder);
             // The buffer gathers headers and small blocks; large blocks go past it.
             return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 32 * 1024);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            throw new IOException($"cannot write the trace '{path}': {OneLine(e)} Name a file in a folder that exists and can be written.", e);
+            throw Refusal(path, $"{OneLine(e).TrimEnd('.')}; name a file where you may write", e);
         }
     }
+
+    private static IOException Refusal(string path, string why, Exception? cause = null) => new($"cannot write the trace '{path}': {why}", cause);
 
     private static string OneLine(Exception e) => e.Message.ReplaceLineEndings(" ");
 

@@ -301,6 +301,9 @@ internal sealed class BenchCommandTests(Machine architecture)
         Refused("write wait=TIME", "run", Proseware, "--steps", "wait=9000s");
         Refused("start takes no value", "run", Proseware, "--steps", "start=1");
         Refused("--storm takes a number from 1 on, not '0'", "run", Proseware, "--storm", "0");
+        Refused("cannot write the trace '': its name is empty; name a file", "run", Proseware, "--trace", "");
+        Refused($"cannot write the trace '{folder.Path}': it is a folder; name a file in it", "run", Proseware, "--trace", folder.Path);
+        Refused($"cannot write the trace '{text}/x': ", "run", Proseware, "--trace", $"{text}/x");
         Refused("drvobj's flags are 1, 2, 4 and their sums, not 8", "drvobj", "ProsewareRobot", "8", Proseware);
         Refused("There is no driver 'Nobody'. Known are: PnpManager, pci, ProsewareRobot", "drvobj", "Nobody", "2", Proseware);
     }

@@ -102,6 +102,19 @@ public sealed class LabFileTests
         Assert.That(run.ExitCode, Is.EqualTo(2));
     }
 
+    [TestCase("", "its name is empty; name a file, such as out/session.trace")]
+    [TestCase("/", "it is a folder; name a file in it")]
+    [TestCase("/dev/null/new/", "it is a folder; name a file in it")]
+    public void A_trace_that_cannot_be_written_is_bad_input(string trace, string why)
+    {
+        using var folder = new TemporaryFolder();
+        string lab = folder.In("lab.jsonc");
+        File.WriteAllText(lab, $$"""{ "sockets": "{{folder.In("sockets")}}", "devices": [{ "name": "dev", "model": "scratch" }] }""");
+        CommandRun run = CommandRun.Of("run", lab, "--trace", trace);
+        Assert.That(run.Error, Is.EqualTo($"emulator: cannot write the trace '{trace}': {why}\n"));
+        Assert.That(run.ExitCode, Is.EqualTo(2));
+    }
+
     [TestCase("0", 0ul)]
     [TestCase("4K", 4096ul)]
     [TestCase("2g", 2ul << 30)]
