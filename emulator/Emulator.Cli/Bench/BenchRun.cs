@@ -45,7 +45,7 @@ internal sealed class BenchRun
     {
         (_files, _choice, _plugged) = (files, choice, plugged);
         string[] names = [.. files.Devices.Select(d => d.Name)];
-        if (choice.Steps.Select(s => s.Device).FirstOrDefault(d => d is not null && !names.Contains(d)) is { } other)
+        if (choice.Steps.Select(s => s.Device).FirstOrDefault(d => d is not null && !names.Contains(d, StringComparer.OrdinalIgnoreCase)) is { } other)
         {
             throw new UserError($"--steps: no device \"{other}\"; {Spelling.Suggest(other, names)}");
         }
@@ -175,7 +175,7 @@ internal sealed class BenchRun
         foreach (BenchStep step in _choice.Steps)
         {
             if (step.Action == BenchAction.Unload) break;
-            DeviceLife[] lives = [.. _lives.Where(l => step.Device is null || l.Device.Name == step.Device)];
+            DeviceLife[] lives = [.. _lives.Where(l => step.Device is null || l.Device.Name.Equals(step.Device, StringComparison.OrdinalIgnoreCase))];
             if (step.Action == BenchAction.Wait) Wait(step.Number);
             else if (step.Action == BenchAction.Requests) Ask(lives);
             else if (step.Action == BenchAction.Power) Power(lives);

@@ -26,7 +26,7 @@ internal static class BenchCommand
     {
         var common = new BenchOptions(
             "The devices' life, separated by commas", BenchStep.WholeLife,
-            $". Words: {string.Join(", ", BenchStep.Words)}; read=BYTES, write=HEX, ioctl=CODE[:BYTES BACK[:HEX]], wait=TIME; "
+            $". Words: {string.Join(", ", BenchStep.Words)}; read=BYTES, write=HEX or @FILE, ioctl=CODE[:BYTES BACK[:HEX or @FILE]], wait=TIME; "
             + "requests is what MyDriver.requests beside MyDriver.sys asks, in these words. "
             + "DEVICE:STEP is for that device alone. What was begun is ended, said or not");
         var trace = new Option<string?>("--trace")

@@ -169,8 +169,20 @@ internal sealed class SeveralDevicesTests(Machine architecture)
         Assert.That(devices.Select(d => (d.GetProperty("name").GetString(), d.GetProperty("function").GetString())),
             Is.EqualTo(new[] { ("proseware-robot", "ProsewareRobot.sys"), ("contoso-robot", "ContosoRobot.sys") }));
         foreach (JsonElement device in devices) Assert.That(device.GetProperty("stack").GetProperty("levels").GetArrayLength(), Is.EqualTo(3));
-        string?[] whose = [.. json.RootElement.GetProperty("steps").EnumerateArray().Select(s => s.TryGetProperty("device", out JsonElement d) ? d.GetString() : null)];
-        Assert.That(whose.GroupBy(w => w).Select(w => (w.Key, w.Count())), Is.EqualTo(new[] { ((string?)null, 7), ("proseware-robot", 24), ("contoso-robot", 24) }));
+        string?[] whose = [.. json.RootElement.GetProperty("steps").EnumerateArray()
+            .Select(s => s.TryGetProperty("device", out JsonElement d) ? d.GetString() : null)];
+        Assert.That(whose.GroupBy(w => w).Select(w => (w.Key, w.Count())),
+            Is.EqualTo(new[] { ((string?)null, 7), ("proseware-robot", 24), ("contoso-robot", 24) }));
+    }
+
+    [Test]
+    public void A_step_finds_its_device_whatever_the_case_of_its_name()
+    {
+        const string steps = "start,open,proseware-robot:close,contoso-robot:read=64";
+        CommandRun typed = Bench("run", Proseware, Contoso, "--steps", steps.Replace("contoso", "Contoso", StringComparison.Ordinal));
+        Assert.That(typed.ExitCode, Is.Zero, typed.Error + typed.Output);
+        Assert.That(Life(typed, hasDevices: true), Is.EqualTo(Life(Bench("run", Proseware, Contoso, "--steps", steps), hasDevices: true))
+            .And.Contains("READ 64 contoso-robot STATUS_PENDING").And.No.Member("READ 64 proseware-robot STATUS_PENDING"));
     }
 
     [Test]

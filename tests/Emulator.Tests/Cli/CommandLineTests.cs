@@ -19,6 +19,14 @@ public sealed class CommandLineTests
         Assert.That(run.Error, Is.Empty);
     }
 
+    // The library breaks help's lines where it likes.
+    [TestCase("read=BYTES, write=HEX or @FILE, ioctl=CODE[:BYTES BACK[:HEX or @FILE]], wait=TIME", "bench", "run")]
+    [TestCase("its folder is made where there is none", "bench", "run")]
+    [TestCase("its folder is made where there is none", "run")]
+    public void Help_says_how_to_write_what_is_typed(string how, params string[] command)
+        => Assert.That(string.Join(' ', CommandRun.Of([.. command, "--help"]).Output.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)),
+            Does.Contain(how));
+
     [Test]
     public void Every_option_and_argument_has_a_description()
     {
