@@ -67,7 +67,8 @@ use_machine() {
         dll=(-m i386:x86-64)
         ;;
     x86)
-        prefix=i686-w64-mingw32 entry=_GsDriverEntry@8 fx=_FxDriverEntry@8 base=0x10000 init=GeneralRobotInit@12 bind=WdfVersionBind@16 unbind=WdfVersionUnbind@12
+        prefix=i686-w64-mingw32 entry=_GsDriverEntry@8 fx=_FxDriverEntry@8 base=0x10000
+        init=GeneralRobotInit@12 bind=WdfVersionBind@16 unbind=WdfVersionUnbind@12
         # Unwind tables are for x64: NT finds its way through x86 stacks by their frames.
         common+=(-D_X86_ -march=i686 -mno-sse -mno-mmx -mpreferred-stack-boundary=2 -fno-asynchronous-unwind-tables)
         dll=(-m i386 -k)

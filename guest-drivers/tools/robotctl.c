@@ -95,7 +95,8 @@ static int Info(HANDLE robot)
 
     if (!Control(robot, IOCTL_ROBOT_GET_INFO, NULL, 0, &info, sizeof info)) return Failed("info");
     printf("%.16s robot, serial %.20s, firmware %lu.%02lu\n", info.Name, info.Serial, info.VersionMajor, info.VersionMinor);
-    printf("tool: %s\nrange finders: %lu\n", (info.Capabilities & ROBOT_HAS_GRIPPER) != 0 ? "gripper" : (info.Capabilities & ROBOT_HAS_PEN) != 0 ? "pen" : "none",
+    printf("tool: %s\nrange finders: %lu\n",
+        (info.Capabilities & ROBOT_HAS_GRIPPER) != 0 ? "gripper" : (info.Capabilities & ROBOT_HAS_PEN) != 0 ? "pen" : "none",
         info.Ranges);
     printf("at most: %ld mm, %ld tenths of a degree, %ld mm/s\n", info.MostDistance, info.MostAngle, info.MostSpeed);
     if (info.Messages != 0) printf("interrupts: %lu messages\n", info.Messages);

@@ -13,7 +13,8 @@ namespace Emulator.Tests.Architecture;
 public sealed class DependencyTests
 {
     private static readonly Assembly Core = typeof(RegisterBank).Assembly, VfioUser = typeof(DeviceServer).Assembly, Tracing = typeof(TraceReader).Assembly,
-        Guests = typeof(GuestSession).Assembly, Nt = typeof(Emulator.Nt.NtLayout).Assembly, Bench = typeof(BenchMachine).Assembly, Cli = typeof(LabFile).Assembly;
+        Guests = typeof(GuestSession).Assembly, Nt = typeof(Emulator.Nt.NtLayout).Assembly, Bench = typeof(BenchMachine).Assembly,
+        Cli = typeof(LabFile).Assembly;
 
     // Every model assembly that lies beside the program, whether somebody thought of it here or not.
     private static IEnumerable<Assembly> Models => Directory.GetFiles(AppContext.BaseDirectory, "DeviceModels.*.dll").Select(Assembly.LoadFrom);
@@ -54,12 +55,14 @@ public sealed class DependencyTests
     [Test]
     public void Every_model_in_this_build_is_in_the_catalogue()
     {
-        Assert.That(Emulator.Cli.ModelCatalog.All.Select(m => m.Create.Method.Module.Assembly.GetName().Name).Distinct(), Is.EquivalentTo(Models.Select(m => m.GetName().Name)));
+        Assert.That(Emulator.Cli.ModelCatalog.All.Select(m => m.Create.Method.Module.Assembly.GetName().Name).Distinct(),
+            Is.EquivalentTo(Models.Select(m => m.GetName().Name)));
         Assert.That(Models.Count(), Is.GreaterThan(1));
     }
 
     private static string[] OursIn(Assembly assembly)
-        => [.. References(assembly).Where(n => n.StartsWith("Emulator.", StringComparison.Ordinal) || n.StartsWith("DeviceModels.", StringComparison.Ordinal)).Order()];
+        => [.. References(assembly).Order()
+            .Where(n => n.StartsWith("Emulator.", StringComparison.Ordinal) || n.StartsWith("DeviceModels.", StringComparison.Ordinal))];
 
     // What comes with .NET lies in its own folder.
     private static string[] PackagesIn(Assembly assembly)

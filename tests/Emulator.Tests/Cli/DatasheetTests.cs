@@ -45,7 +45,8 @@ public sealed class DatasheetTests
             {
                 Assert.That(section, Does.Contain($"| {register.Name}").IgnoreCase, bank.Name);
                 if (register.Fields.Count > 1)
-                    foreach (FieldSheet field in register.Fields) Assert.That(section, Does.Contain($"| {field.Name} | {field.Access} |"), $"{bank.Name}.{register.Name}");
+                    foreach (FieldSheet field in register.Fields)
+                        Assert.That(section, Does.Contain($"| {field.Name} | {field.Access} |"), $"{bank.Name}.{register.Name}");
             }
         }
     }

@@ -31,27 +31,32 @@ public sealed class LabFileTests
 
     [TestCase("""{ "devices": [{ "name": "lp", "model": "parallel-port", "ecpp": true }] }""", """1:57: devices[0]: unknown key "ecpp"; did you mean "ecp"?""")]
     [TestCase("""{ "devices": [], "trase": {} }""", """1:18: unknown key "trase"; did you mean "trace"?""")]
-    [TestCase("""{ "devices": [{ "name": "lp", "model": "paralel-port" }] }""", """1:40: devices[0]: unknown model "paralel-port"; did you mean "parallel-port"?""")]
-    [TestCase("""{ "devices": [{ "name": "lp" }] }""", """1:15: devices[0]: "model" is missing; it is one of parallel-port, proseware-robot, contoso-robot, scratch""")]
+    [TestCase("""{ "devices": [{ "name": "lp", "model": "paralel-port" }] }""",
+        """1:40: devices[0]: unknown model "paralel-port"; did you mean "parallel-port"?""")]
+    [TestCase("""{ "devices": [{ "name": "lp" }] }""",
+        """1:15: devices[0]: "model" is missing; it is one of parallel-port, proseware-robot, contoso-robot, scratch""")]
     [TestCase("""{ "devices": [{ "model": "scratch" }] }""", """1:15: devices[0]: "name" is missing""")]
     [TestCase("""{ "trace": {} }""", """1:1: "devices" is missing""")]
     [TestCase("""{ "devices": [] }""", "1:14: devices: a lab has at least one device")]
     [TestCase("""{ "devices": {} }""", "1:14: devices: expected a list [...], not an object")]
     [TestCase("""{ "devices": [{ "name": 5, "model": "scratch" }] }""", "1:25: devices[0].name: expected a text in quotes, not 5")]
     [TestCase("""{ "devices": [{ "name": null, "model": "scratch" }] }""", "1:25: devices[0].name: null means nothing here")]
-    [TestCase("""{ "devices": [{ "name": "LP 1", "model": "scratch" }] }""", """1:25: devices[0].name: "LP 1" is no name; use 1 to 40 lower-case letters, digits and hyphens""")]
+    [TestCase("""{ "devices": [{ "name": "LP 1", "model": "scratch" }] }""",
+        """1:25: devices[0].name: "LP 1" is no name; use 1 to 40 lower-case letters, digits and hyphens""")]
     [TestCase("""{ "devices": [{ "name": "control", "model": "scratch" }] }""", """1:25: devices[0].name: "control" is the lab's own socket""")]
     [TestCase("""{ "devices": [{ "name": "a", "name": "b", "model": "scratch" }] }""", "1:30: devices[0].name: this key is here twice; remove one")]
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch", "decode": "alway" }] }""",
         """1:60: devices[0].decode: expected one of honour, always, not "alway"; did you mean "always"?""")]
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "memory": "lots" } }""",
         """1:74: guest.memory: expected a number such as 4096, "0x1000" or "4K", not "lots" """)]
-    [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "memory": "1K" } }""", """1:74: guest.memory: choose whole mebibytes, at least "64M" """)]
+    [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "memory": "1K" } }""",
+        """1:74: guest.memory: choose whole mebibytes, at least "64M" """)]
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "machine": "pc", "iommu": true } }""",
         """1:90: guest.iommu: QEMU has an IOMMU for the machine "q35" alone""")]
     [TestCase("""{ "devices": [{ "name": "a", "model": "scratch" }], "guest": { "demo": { "print": { "document": "x", "to": "y", "device": "b" } } } }""",
         """1:123: guest.demo.print.device: there is no device "b"; known: a""")]
-    [TestCase("{ \"devices\": [\n  { \"name\": \"a\", \"model\": \"scratch\" },\n  { \"name\": \"a\", \"model\": \"scratch\" } ] }", "3:13: devices[1].name: there are two devices \"a\"; rename one")]
+    [TestCase("{ \"devices\": [\n  { \"name\": \"a\", \"model\": \"scratch\" },\n  { \"name\": \"a\", \"model\": \"scratch\" } ] }",
+        "3:13: devices[1].name: there are two devices \"a\"; rename one")]
     [TestCase("{\n  \"devices\": [ oops ]\n}", "2:16: ")]
     [TestCase("{ \"devices\": [", "1:15: ")]
     [TestCase("", "1:1: ")]
@@ -82,7 +87,8 @@ public sealed class LabFileTests
     [Test]
     public void A_socket_path_that_is_too_long_says_what_to_change()
     {
-        LabSource source = LabSource.Parse($$"""{ "sockets": "/tmp/{{new string('x', 100)}}", "devices": [{ "name": "dev", "model": "scratch" }] }""", "lab.jsonc");
+        LabSource source = LabSource.Parse(
+            $$"""{ "sockets": "/tmp/{{new string('x', 100)}}", "devices": [{ "name": "dev", "model": "scratch" }] }""", "lab.jsonc");
         Assert.That(() => LabFolder.Of(source),
             Throws.TypeOf<UserError>().With.Message.StartsWith("lab.jsonc:1:14: sockets: ").And.Message.Contains("shorter folder"));
     }

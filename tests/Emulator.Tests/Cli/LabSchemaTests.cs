@@ -81,7 +81,8 @@ public sealed class LabSchemaTests
                     break;
                 case "type":
                     string[] types = rule is JsonArray several ? [.. several.Select(t => t!.GetValue<string>())] : [rule!.GetValue<string>()];
-                    if (!types.Contains(TypeOf(value)) && !(types.Contains("number") && TypeOf(value) == "integer")) yield return $"{path}: {TypeOf(value)}, not {string.Join('|', types)}";
+                    if (!types.Contains(TypeOf(value)) && !(types.Contains("number") && TypeOf(value) == "integer"))
+                        yield return $"{path}: {TypeOf(value)}, not {string.Join('|', types)}";
                     break;
                 case "properties":
                     foreach ((string name, JsonNode? property) in rule!.AsObject())
@@ -121,10 +122,12 @@ public sealed class LabSchemaTests
                     if (!JsonNode.DeepEquals(rule, value)) yield return $"{path}: {value} is not {rule}";
                     break;
                 case "pattern":
-                    if (TypeOf(value) == "string" && !Regex.IsMatch(value!.GetValue<string>(), rule!.GetValue<string>())) yield return $"{path}: {value} does not match";
+                    if (TypeOf(value) == "string" && !Regex.IsMatch(value!.GetValue<string>(), rule!.GetValue<string>()))
+                        yield return $"{path}: {value} does not match";
                     break;
                 case "minimum":
-                    if (TypeOf(value) is "integer" or "number" && value!.GetValue<double>() < rule!.GetValue<double>()) yield return $"{path}: {value} is too small";
+                    if (TypeOf(value) is "integer" or "number" && value!.GetValue<double>() < rule!.GetValue<double>())
+                        yield return $"{path}: {value} is too small";
                     break;
                 default:
                     throw new NotSupportedException($"The schema has '{keyword}' at {path}: teach this test about it.");

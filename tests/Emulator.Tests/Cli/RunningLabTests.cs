@@ -73,7 +73,8 @@ public sealed class RunningLabTests
     public void A_client_of_a_device_that_always_decodes_need_not_enable_it()
     {
         using RunningLab lab = Start();
-        using VfioUserClient always = VfioUserClient.Connect(lab.Folder.Socket("dev"), Patience), honour = VfioUserClient.Connect(lab.Folder.Socket("lp"), Patience);
+        using VfioUserClient always = VfioUserClient.Connect(lab.Folder.Socket("dev"), Patience),
+            honour = VfioUserClient.Connect(lab.Folder.Socket("lp"), Patience);
         always.Write32(0, 0, 0x1234_5678);
         Assert.That(always.Read32(0, 0), Is.EqualTo(0x1234_5678));
         Assert.That(honour.Read8(0, 1), Is.EqualTo(0xff));
@@ -160,7 +161,8 @@ public sealed class RunningLabTests
         using RunningLab lab = Start();
         CommandRun run = CommandRun.Of("probe", lab.Folder.Socket("lp"));
         Assert.That(run.Output, Does.StartWith("9710:9805 Parallel controller: BiDir [070101] (rev 01)\n\tSubsystem: 1000:0010\n"));
-        Assert.That(run.Output, Does.Contain("\tRegion 0: I/O ports [size=8]\n").And.Contain("\tIRQ INTx: count 1, EventFd+ Maskable+ AutoMasked+ NoResize-\n"));
+        Assert.That(run.Output,
+            Does.Contain("\tRegion 0: I/O ports [size=8]\n").And.Contain("\tIRQ INTx: count 1, EventFd+ Maskable+ AutoMasked+ NoResize-\n"));
         using var json = JsonDocument.Parse(CommandRun.Of("probe", lab.Folder.Socket("lp"), "--format", "json").Output);
         Assert.That(json.RootElement.GetProperty("vendorId").GetInt32(), Is.EqualTo(0x9710));
         Assert.That(json.RootElement.GetProperty("serverProcess").GetInt32(), Is.EqualTo(Environment.ProcessId));
@@ -171,7 +173,8 @@ public sealed class RunningLabTests
     {
         using RunningLab lab = Start();
         CommandRun run = CommandRun.Of("probe", lab.Folder.Socket("dev"),
-            "--read", "0:0x40", "--write", "0:0x40:4=0xdeadbeef", "--read=bar0:0x40:2", "--write", "0:0x42:1=0x11", "--read", "0:0x40", "--read", "config:0:20");
+            "--read", "0:0x40", "--write", "0:0x40:4=0xdeadbeef", "--read=bar0:0x40:2", "--write", "0:0x42:1=0x11",
+            "--read", "0:0x40", "--read", "config:0:20");
         Assert.That(run.Output, Is.EqualTo("""
             BAR0+0x40 = 0x00000000
             BAR0+0x40 <- 0xdeadbeef
@@ -222,7 +225,8 @@ public sealed class RunningLabTests
     {
         string trace = _folder.In("traces/lab.trace");
         using (RunningLab lab = Start(new TraceChoice(trace, null))) CommandRun.Of("probe", lab.Folder.Socket("lp"), "--write", "0:0:1=0x55");
-        CommandRun all = CommandRun.Of("trace", "show", trace), data = CommandRun.Of("trace", "show", trace, "--device", "lp", "--register", "DATA", "--format", "json");
+        CommandRun all = CommandRun.Of("trace", "show", trace),
+            data = CommandRun.Of("trace", "show", trace, "--device", "lp", "--register", "DATA", "--format", "json");
         Assert.That(all.Error, Is.Empty);
         Assert.That(all.Output, Does.Match("lp +W +BAR0 SPP.DATA +0x55").And.Contain("reset").And.Contain("dev"));
         string[] lines = data.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);

@@ -11,7 +11,8 @@ namespace Emulator.Tests.Tracing;
 [Category("Unit")]
 public sealed class CodeTests
 {
-    private static readonly CodePlace Start = new(0x1042, "GeneralRobot!RobotStart+0x42", "mov [rcx], al"), Isr = new(0x2000, "GeneralRobot!RobotIsr", "mov al, [rdx]");
+    private static readonly CodePlace Start = new(0x1042, "GeneralRobot!RobotStart+0x42", "mov [rcx], al"),
+        Isr = new(0x2000, "GeneralRobot!RobotIsr", "mov al, [rdx]");
 
     [Test]
     public void An_access_is_read_and_shown_with_its_function_and_instruction()

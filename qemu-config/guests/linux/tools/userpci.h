@@ -171,7 +171,8 @@ static int open_vfio(struct userpci *d)
     d->device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, d->address);
     if (d->device < 0) die(d->address, "; vfio-pci does not have it");
 
-    struct vfio_region_info bar = { .argsz = sizeof bar, .index = VFIO_PCI_BAR0_REGION_INDEX }, config = { .argsz = sizeof config, .index = VFIO_PCI_CONFIG_REGION_INDEX };
+    struct vfio_region_info bar = { .argsz = sizeof bar, .index = VFIO_PCI_BAR0_REGION_INDEX },
+                           config = { .argsz = sizeof config, .index = VFIO_PCI_CONFIG_REGION_INDEX };
     if (ioctl(d->device, VFIO_DEVICE_GET_REGION_INFO, &bar) < 0 || ioctl(d->device, VFIO_DEVICE_GET_REGION_INFO, &config) < 0) die(d->address, "");
     d->offset = bar.offset;
     // A BAR smaller than a page shares it with others, and stays behind the file.
