@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using DeviceModels.ParallelPort.Peripherals;
 using Emulator.Cli.Lab;
+using Emulator.Files;
 using Emulator.Guests;
 using Emulator.Observation;
 using Emulator.Tracing;
@@ -20,6 +21,7 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
 {
     private const string PayloadName = "document";
     private const int TraceLines = 4;
+    private const int LongestDocument = 64 << 20;
 
     private static readonly TimeSpan JobPatience = TimeSpan.FromSeconds(15);
 
@@ -43,7 +45,20 @@ internal sealed class Demonstration(LabSource source, RunningLab lab, string? do
         LabPrint? print = source.Lab.Guest?.Demo?.Print;
         if (named is not null && print is null) throw new UserError($"--print: the demonstration of {source.Path} prints nothing");
         string? path = named ?? print?.Document;
-        if (path is null || File.Exists(path)) return path;
+        if (path is null) return null;
+        if (File.Exists(path))
+        {
+            try
+            {
+                BoundedFile.ReadAllBytes(path, LongestDocument);
+                return path;
+            }
+            catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+            {
+                string message = problem.Message.TrimEnd('.');
+                throw named is null ? source.ErrorAt("guest.demo.print.document", message) : new UserError($"--print: {message}", cause: problem);
+            }
+        }
         throw named is null
             ? source.ErrorAt("guest.demo.print.document", $"there is no file {path} in {Directory.GetCurrentDirectory()}; name a document with --print FILE")
             : new UserError($"--print: there is no file {path}");

@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Text.Json.Serialization;
 using DeviceModels.Scratch;
+using Emulator.Files;
 using Emulator.Pci;
 
 namespace Emulator.Cli.Lab;
@@ -9,6 +10,8 @@ namespace Emulator.Cli.Lab;
 [Description("A PCI function described by its options: to prototype a device, and to try clients against the server.")]
 internal sealed record ScratchLabDevice : LabDevice
 {
+    private const int LongestFile = 256 << 20;
+
     [JsonIgnore]
     public override string Model => "scratch";
 
@@ -59,7 +62,7 @@ internal sealed record ScratchLabDevice : LabDevice
         };
         try
         {
-            return new ScratchFunction(options, slot, File.ReadAllBytes);
+            return new ScratchFunction(options, slot, path => BoundedFile.ReadAllBytes(path, LongestFile));
         }
         catch (ScratchOptionsException problem)
         {

@@ -108,6 +108,28 @@ public sealed class LabFileTests
         Assert.That(run.ExitCode, Is.EqualTo(2));
     }
 
+    [Test]
+    public void A_document_without_an_end_is_refused_before_anything_starts()
+    {
+        CommandRun run = CommandRun.Of("boot", "parallel-port", "--print", "/dev/zero");
+        Assert.That(run.Error, Is.EqualTo("emulator: --print: '/dev/zero' is longer than 64 MiB; name another file\n"));
+        Assert.That(run.ExitCode, Is.EqualTo(2));
+    }
+
+    [Test]
+    public void The_content_of_a_BAR_has_an_end()
+    {
+        using var folder = new TemporaryFolder();
+        string lab = folder.In("lab.jsonc");
+        File.WriteAllText(lab, $$"""
+            { "sockets": "{{folder.In("sockets")}}", "devices": [{ "name": "dev", "model": "scratch", "bars": [{ "index": 0, "file": "/dev/zero" }] }] }
+            """);
+        CommandRun run = CommandRun.Of("run", lab);
+        Assert.That(run.Error, Does.Match(
+            @"^emulator: .+lab\.jsonc:1:\d+: devices\[0\]\.bars\[0\]\.file: '/dev/zero' is longer than 256 MiB; name another file; .+\n$"));
+        Assert.That(run.ExitCode, Is.EqualTo(2));
+    }
+
     [TestCase("", "its name is empty; name a file, such as out/session.trace")]
     [TestCase("/", "it is a folder; name a file in it")]
     [TestCase("/dev/null/new/", "it is a folder; name a file in it")]
