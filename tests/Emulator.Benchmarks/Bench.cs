@@ -39,7 +39,8 @@ internal static class Bench
         {
             string ratio = f.Ratio?.ToString("0.00", CultureInfo.InvariantCulture) ?? "";
             string limit = f.Ratio is null ? Number(f.Limit, f.Unit) : f.Limit.ToString("0.00", CultureInfo.InvariantCulture) + " x";
-            Console.WriteLine($"{f.Name,-44} {Number(f.Ours, f.Unit),12} {Number(f.Rival, f.Unit),12} {ratio,7} {limit,9}  {(f.IsReached ? "reached" : "MISSED")}");
+            string verdict = f.IsReached ? "reached" : "MISSED";
+            Console.WriteLine($"{f.Name,-44} {Number(f.Ours, f.Unit),12} {Number(f.Rival, f.Unit),12} {ratio,7} {limit,9}  {verdict}");
         }
         Console.WriteLine();
         foreach (Figure f in figures) Console.WriteLine($"{f.Name}: {f.Note}");

@@ -25,7 +25,8 @@ internal static class RequestFile
             IReadOnlyList<BenchStep> steps = BenchStep.Parse(text, path);
             BenchStep? other = steps.FirstOrDefault(s => s.Device is not null || !s_allowed.Contains(s.Action));
             return other is null ? steps : throw new UserError(
-                $"{path}: {BenchStep.WordOf(other.Action)} is no request; write {string.Join(", ", s_allowed.Select(BenchStep.WordOf))}, for no device by name");
+                $"{path}: {BenchStep.WordOf(other.Action)} is no request; "
+                + $"write {string.Join(", ", s_allowed.Select(BenchStep.WordOf))}, for no device by name");
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {

@@ -21,7 +21,8 @@ internal enum WdfViolation
 
 /// <summary>
 /// As much of the Kernel-Mode Driver Framework (Wdf01000.sys with WDFLDR.SYS, 1.33) as function drivers of a PCI device need: objects,
-/// queues, requests, files, interrupts, DMA memory, timers, work items, and the PnP and power machines that call the driver. A function it lacks stops the machine and says so.
+/// queues, requests, files, interrupts, DMA memory, timers, work items, and the PnP and power machines that call the driver.
+/// A function it lacks stops the machine and says so.
 /// </summary>
 public sealed class KmdfFramework
 {

@@ -113,7 +113,9 @@ internal sealed class ParallelPortPropertyTests : ParallelPortFixture
     {
         if (Card.Switches.Count == 0) return;
         DeviceSwitch each = Card.Switches[(int)(step >> 8) % Card.Switches.Count];
-        Assert.That(each.TrySet(each.Values.Count > 0 ? each.Values[(int)(step >> 16) % each.Values.Count] : (step >> 16).ToString(System.Globalization.CultureInfo.InvariantCulture)), Is.Null);
+        string value = each.Values.Count > 0 ? each.Values[(int)(step >> 16) % each.Values.Count]
+            : (step >> 16).ToString(System.Globalization.CultureInfo.InvariantCulture);
+        Assert.That(each.TrySet(value), Is.Null);
         // Back again, so that the printer is ready most of the time.
         if ((step >> 30) != 0 && each.Values.Count > 0) Assert.That(each.TrySet(each.Values[0]), Is.Null);
     }

@@ -30,7 +30,8 @@ internal static class Targets
     /// <summary>Compiles one of Programs/ as Visual C would, as far as clang does, into an object that mingw can link.</summary>
     public static string CompileAsVisualC(Machine machine, string program)
         => Compiler.Build("clang", $"{program}.c", $"{program}-{machine}.obj", "-c",
-            $"--target={(machine == Machine.Amd64 ? "x86_64" : "i686")}-pc-windows-msvc", "-fms-extensions", "-ffreestanding", "-fno-builtin", "-O2", "-ffunction-sections",
+            $"--target={(machine == Machine.Amd64 ? "x86_64" : "i686")}-pc-windows-msvc", "-fms-extensions", "-ffreestanding", "-fno-builtin", "-O2",
+            "-ffunction-sections",
             "-fasynchronous-unwind-tables");
 
     /// <summary>Builds a driver and answers its path; its linker map lies beside it as ".map".</summary>

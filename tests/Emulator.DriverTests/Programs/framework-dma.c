@@ -40,7 +40,8 @@ static ULONG CheckEnabler(WDFDEVICE device)
     config.MaximumLength = 0x100000;
     attributes.ParentObject = WdfDriverGlobals->Driver;
     /* 1.9 does not look at it. */
-    EXPECT(CreateDma(device, &config, &attributes, &enabler) == (VARIANT == OLD ? STATUS_SUCCESS : (NTSTATUS)0xc0200209 /* STATUS_WDF_OBJECT_ATTRIBUTES_INVALID */));
+    EXPECT(CreateDma(device, &config, &attributes, &enabler)
+        == (VARIANT == OLD ? STATUS_SUCCESS : (NTSTATUS)0xc0200209 /* STATUS_WDF_OBJECT_ATTRIBUTES_INVALID */));
     EXPECT((VARIANT == OLD) == (enabler != NULL));
     attributes.ParentObject = device;
     EXPECT(WDF(WdfObjectCreate, NTSTATUS, WDF_OBJECT_ATTRIBUTES *, WDFOBJECT *)(WdfDriverGlobals, &attributes, &parent) == STATUS_SUCCESS);

@@ -32,7 +32,8 @@ public sealed class BootCommandTests
         (int exitCode, string output, string error) = await RunAsync("boot", Lab("demo"), "--print", _document);
         Assert.That(exitCode, Is.Zero, error);
         Assert.That(output, Does.Match("parport0: PC-style at").And.Match("lp0: using parport0"));
-        Assert.That(output, Does.Contain($"{new FileInfo(_document).Length} bytes sent to /dev/lp0").And.Contain("equal: the printed document is the one sent, byte for byte"));
+        Assert.That(output, Does.Contain($"{new FileInfo(_document).Length} bytes sent to /dev/lp0")
+            .And.Contain("equal: the printed document is the one sent, byte for byte"));
         Assert.That(output, Does.Match(@"SPP\.DATA +0x25"), "the document's first byte, by name");
         Assert.That(Directory.GetFiles(Path.Combine(_folder, "out", "print")).Select(File.ReadAllBytes), Is.EqualTo(new[] { File.ReadAllBytes(_document) }));
         Assert.That(output, Does.Contain("robotdrive: all as expected")

@@ -39,7 +39,8 @@ public sealed class PrinterTests
     public async Task Lp_prints_every_byte_value_unchanged(string card, string device)
     {
         string before = _guest.Printed(card);
-        await _guest.RunAsync($"i=0; while [ $i -lt 256 ]; do printf \"\\\\$(printf %03o $i)\"; i=$((i+1)); done > /tmp/all; wc -c < /tmp/all; cat /tmp/all > {device}");
+        await _guest.RunAsync(
+            $"i=0; while [ $i -lt 256 ]; do printf \"\\\\$(printf %03o $i)\"; i=$((i+1)); done > /tmp/all; wc -c < /tmp/all; cat /tmp/all > {device}");
         Assert.That(_guest.Printed(card)[before.Length..], Is.EqualTo(string.Concat(Enumerable.Range(0, 256).Select(i => (char)i))));
     }
 

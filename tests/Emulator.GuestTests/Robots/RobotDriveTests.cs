@@ -47,7 +47,8 @@ public sealed class RobotDriveTests
     }
 
     private static Task<DeviceGuest> BootAsync(GuestOptions options)
-        => DeviceGuest.BootAsync([new GuestDevice("pen", slot => new ProsewareRobot(slot)), new GuestDevice("gripper", slot => new ContosoRobot(slot))], options);
+        => DeviceGuest.BootAsync(
+            [new GuestDevice("pen", slot => new ProsewareRobot(slot)), new GuestDevice("gripper", slot => new ContosoRobot(slot))], options);
 
     private static async Task<GuestCommandResult> DriveAsync(DeviceGuest guest, string command, string how)
     {
