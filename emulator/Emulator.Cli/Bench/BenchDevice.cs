@@ -10,6 +10,9 @@ namespace Emulator.Cli.Bench;
 internal sealed record BenchDevice(
     string Name, DeviceModel? Model, DriverFile Function, IReadOnlyList<DriverFile> LowerFilters, IReadOnlyList<DriverFile> UpperFilters)
 {
+    /// <summary>Whether a step's "DEVICE:" means it.</summary>
+    public bool IsCalled(string name) => name.Equals(Name, StringComparison.OrdinalIgnoreCase);
+
     /// <summary>Bottom up, as their AddDevice is called.</summary>
     public IEnumerable<DriverFile> Drivers => [.. LowerFilters, Function, .. UpperFilters];
 }

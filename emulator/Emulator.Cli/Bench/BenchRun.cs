@@ -44,10 +44,9 @@ internal sealed class BenchRun
     public BenchRun(BenchFiles files, BenchChoice choice, Action<PciFunction, BenchDevice, string>? plugged, CancellationToken cancellation)
     {
         (_files, _choice, _plugged) = (files, choice, plugged);
-        string[] names = [.. files.Devices.Select(d => d.Name)];
-        if (choice.Steps.Select(s => s.Device).FirstOrDefault(d => d is not null && !names.Contains(d, StringComparer.OrdinalIgnoreCase)) is { } other)
+        if (choice.Steps.Select(s => s.Device).OfType<string>().FirstOrDefault(name => !files.Devices.Any(d => d.IsCalled(name))) is { } other)
         {
-            throw new UserError($"--steps: no device \"{other}\"; {Spelling.Suggest(other, names)}");
+            throw new UserError($"--steps: no device \"{other}\"; {Spelling.Suggest(other, [.. files.Devices.Select(d => d.Name)])}");
         }
         Machine = new BenchMachine(files.Machine, cancellation);
         _log = new StepLog(Machine, choice.HasFaults);
@@ -175,7 +174,7 @@ internal sealed class BenchRun
         foreach (BenchStep step in _choice.Steps)
         {
             if (step.Action == BenchAction.Unload) break;
-            DeviceLife[] lives = [.. _lives.Where(l => step.Device is null || l.Device.Name.Equals(step.Device, StringComparison.OrdinalIgnoreCase))];
+            DeviceLife[] lives = [.. _lives.Where(l => step.Device is null || l.Device.IsCalled(step.Device))];
             if (step.Action == BenchAction.Wait) Wait(step.Number);
             else if (step.Action == BenchAction.Requests) Ask(lives);
             else if (step.Action == BenchAction.Power) Power(lives);

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Emulator.Files;
 
 namespace Emulator.Cli.Bench;
@@ -52,7 +51,7 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
         }
         BenchStep? step = action switch
         {
-            BenchAction.Read => TryNumber(value, out uint length) && length <= LongestData ? new BenchStep(action, length) : null,
+            BenchAction.Read => WrittenNumber.TryParse(value, out uint length) && length <= LongestData ? new BenchStep(action, length) : null,
             BenchAction.Write => TryBytes(value, source) is { } data ? new BenchStep(action, Data: data) : null,
             BenchAction.Ioctl => ParseIoctl(value, source),
             BenchAction.Wait => TryTime(value, out long time) ? new BenchStep(action, time) : null,
@@ -73,18 +72,11 @@ internal sealed record BenchStep(BenchAction Action, long Number = 0, uint Code 
     private static BenchStep? ParseIoctl(string? value, string source)
     {
         string[] parts = value?.Split(':', 3) ?? [];
-        if (parts.Length == 0 || !TryNumber(parts[0], out uint code)) return null;
+        if (parts.Length == 0 || !WrittenNumber.TryParse(parts[0], out uint code)) return null;
         uint length = 0;
-        if (parts.Length > 1 && (!TryNumber(parts[1], out length) || length > LongestData)) return null;
+        if (parts.Length > 1 && (!WrittenNumber.TryParse(parts[1], out length) || length > LongestData)) return null;
         byte[]? data = parts.Length > 2 ? TryBytes(parts[2], source) : [];
         return data is null ? null : new BenchStep(BenchAction.Ioctl, length, code, data);
-    }
-
-    private static bool TryNumber(string? text, out uint number)
-    {
-        if (text is not null && text.StartsWith("0x", StringComparison.OrdinalIgnoreCase))
-            return uint.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out number);
-        return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number);
     }
 
     private static bool TryTime(string? text, out long nanoseconds)

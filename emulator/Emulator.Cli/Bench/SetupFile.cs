@@ -55,7 +55,7 @@ internal sealed partial record SetupFile(string Path, IReadOnlyList<SetupDevice>
         {
             if (service.Length < 3 || ValuesOf("ServiceBinary", sections[service[2]]).FirstOrDefault() is not [var binary, ..]) continue;
             files[service[0]] = binary[(binary.LastIndexOf('\\') + 1)..];
-            if ((Number(service[1]) & AssociatedService) != 0) function ??= files[service[0]];
+            if (WrittenNumber.TryParse(service[1], out uint flags) && (flags & AssociatedService) != 0) function ??= files[service[0]];
         }
         string[][] registry = [.. ValuesOf("AddReg", sections.OfInstall(install, ".HW")).SelectMany(names => names).SelectMany(n => sections[n]).Select(List)];
         return new SetupDevice(vendor, device, function, Filters("LowerFilters"), Filters("UpperFilters"));
@@ -77,11 +77,6 @@ internal sealed partial record SetupFile(string Path, IReadOnlyList<SetupDevice>
     }
 
     private static string[] List(string text) => [.. text.Split(',').Select(part => part.Trim().Trim('"'))];
-
-    private static uint Number(string text)
-        => text.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
-            ? uint.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out uint hex) ? hex : 0
-            : uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out uint plain) ? plain : 0;
 
     private static ushort Hex(ReadOnlySpan<char> digits) => ushort.Parse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
 

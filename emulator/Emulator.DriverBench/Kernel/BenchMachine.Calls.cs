@@ -48,6 +48,10 @@ public sealed partial class BenchMachine
     /// <summary>Calls a driver's function and checks what it must leave as it found it.</summary>
     internal ulong Call(ulong address, params ReadOnlySpan<ulong> arguments) => CallUntil(CurrentIrql, address, arguments);
 
+    /// <summary>Calls a function of NT's as a driver would.</summary>
+    /// <param name="name">One that the bench has.</param>
+    internal ulong CallService(string name, params ReadOnlySpan<ulong> arguments) => Call(AddressOf(name)!.Value, arguments);
+
     /// <summary>Calls a cancel routine, which lowers the IRQL to the one it is given.</summary>
     internal void CallCancel(ulong address, byte irqlAfter, ulong device, ulong irp) => CallUntil(irqlAfter, address, [device, irp]);
 

@@ -98,6 +98,5 @@ internal sealed class DeferredFunctions(KmdfFramework framework)
         return NtStatus.Success;
     }
 
-    private ulong AllocateItem(FxDevice device)
-        => framework.Machine.Call(framework.Machine.AddressOf("IoAllocateWorkItem")!.Value, device.DeviceObject);
+    private ulong AllocateItem(FxDevice device) => framework.Machine.CallService("IoAllocateWorkItem", device.DeviceObject);
 }

@@ -111,7 +111,7 @@ internal sealed class DmaFunctions(KmdfFramework framework)
         bool success = true;
         for (int i = 0; i < adapters.Length && success; i++)
         {
-            adapters[i] = machine.Call(machine.AddressOf("IoGetDmaAdapter")!.Value, device.Pdo, description, registersAt);
+            adapters[i] = machine.CallService("IoGetDmaAdapter", device.Pdo, description, registersAt);
             success = adapters[i] != 0;
         }
         registers = guest.U32(registersAt);

@@ -41,16 +41,12 @@ internal abstract class FxDeferred : FxObject
         return NtStatus.Success;
     }
 
-    /// <summary>Calls one of NT's own functions.</summary>
-    protected ulong Nt(string function, params ReadOnlySpan<ulong> arguments) => Machine.Call(Machine.AddressOf(function)!.Value, arguments);
-
     protected void Raise(string name)
     {
         if (_routine == 0) return;
         ulong outer = _thread;
         _thread = CurrentThread();
-        if (_lock is null) Framework.Raise(Client, name, "", _routine, Handle);
-        else _lock.Run(() => Framework.Raise(Client, name, "", _routine, Handle));
+        Framework.Raise(_lock, Client, name, "", _routine, Handle);
         _thread = outer;
     }
 
@@ -65,7 +61,7 @@ internal abstract class FxDeferred : FxObject
     /// <summary>What was begun ends, and nothing more comes.</summary>
     protected abstract void RunDown();
 
-    private ulong CurrentThread() => Nt("KeGetCurrentThread");
+    private ulong CurrentThread() => Machine.CallService("KeGetCurrentThread");
 }
 
 /// <summary>WDFTIMER: a KTIMER with its DPC; with a passive execution level the DPC hands the callback on to a worker thread.</summary>
@@ -84,7 +80,7 @@ internal sealed class FxTimer : FxDeferred
         (_period, _item) = (period, item);
         _timer = Machine.AllocateKernel(Machine.Is64Bit ? 0x40 : 0x28, "KTIMER of WDFTIMER");
         _dpc = Machine.AllocateKernel(Machine.Layout.DpcSize, "KDPC of WDFTIMER");
-        Nt("KeInitializeTimerEx", _timer, 0);
+        Machine.CallService("KeInitializeTimerEx", _timer, 0);
         Machine.Interrupts.InitializeDpc(_dpc, Framework.AddressOf(Thunk), Handle);
     }
 
@@ -103,7 +99,8 @@ internal sealed class FxTimer : FxDeferred
             Misuse("while it is being deleted");
             return false;
         }
-        ulong was = Machine.Is64Bit ? Nt("KeSetTimerEx", _timer, due, _period, _dpc) : Nt("KeSetTimerEx", _timer, (uint)due, due >> 32, _period, _dpc);
+        ulong was = Machine.Is64Bit ? Machine.CallService("KeSetTimerEx", _timer, due, _period, _dpc)
+            : Machine.CallService("KeSetTimerEx", _timer, (uint)due, due >> 32, _period, _dpc);
         return (byte)was != 0;
     }
 
@@ -116,7 +113,7 @@ internal sealed class FxTimer : FxDeferred
             Misuse(IsOwnCallback ? "that waits for the callback it comes from" : $"that waits at IRQL {Machine.CurrentIrql}");
             return false;
         }
-        bool was = (byte)Nt("KeCancelTimer", _timer) != 0;
+        bool was = (byte)Machine.CallService("KeCancelTimer", _timer) != 0;
         if (!wait) return was;
         Machine.Interrupts.FlushDpcs();
         if (!Machine.RunUntil(() => !_queued)) throw Machine.Crash($"{Framework.Function} of {this} waits for its callback for ever");
@@ -126,14 +123,14 @@ internal sealed class FxTimer : FxDeferred
     protected override void RunDown()
     {
         if (IsOwnCallback) Misuse("that waits for the callback it comes from");
-        Nt("KeCancelTimer", _timer);
-        Nt("KeRemoveQueueDpc", _dpc);
+        Machine.CallService("KeCancelTimer", _timer);
+        Machine.CallService("KeRemoveQueueDpc", _dpc);
         if (!IsOwnCallback) Machine.RunUntil(() => !_queued);
     }
 
     protected override void OnRelease()
     {
-        if (_item != 0) Nt("IoFreeWorkItem", _item);
+        if (_item != 0) Machine.CallService("IoFreeWorkItem", _item);
         Machine.FreeKernel(_timer, "KTIMER of WDFTIMER");
         Machine.FreeKernel(_dpc, "KDPC of WDFTIMER");
     }
@@ -145,7 +142,7 @@ internal sealed class FxTimer : FxDeferred
         {
             _queued = true;
             // DelayedWorkQueue.
-            Nt("IoQueueWorkItem", _item, Framework.AddressOf(WorkThunk), 1, Handle);
+            Machine.CallService("IoQueueWorkItem", _item, Framework.AddressOf(WorkThunk), 1, Handle);
         }
         return 0;
     }
@@ -183,7 +180,7 @@ internal sealed class FxWorkItem : FxDeferred
         }
         _queued = true;
         AddReference();
-        Nt("IoQueueWorkItem", _item, Framework.AddressOf(Thunk), 1, Handle);
+        Machine.CallService("IoQueueWorkItem", _item, Framework.AddressOf(Thunk), 1, Handle);
     }
 
     public void Flush()
@@ -198,7 +195,7 @@ internal sealed class FxWorkItem : FxDeferred
         if (!IsOwnCallback) Flush();
     }
 
-    protected override void OnRelease() => Nt("IoFreeWorkItem", _item);
+    protected override void OnRelease() => Machine.CallService("IoFreeWorkItem", _item);
 
     private ulong Run()
     {

@@ -35,7 +35,10 @@ internal sealed class FxFileObject : FxObject
     public ulong File { get; }
 
     /// <summary>FO_ bits.</summary>
-    public uint Flags => File == 0 ? 0 : Guest.U32(File + (Machine.Is64Bit ? 0x50u : 0x2C));
+    public uint Flags => FlagsOf(Machine, File);
+
+    /// <summary>The FO_ bits of any FILE_OBJECT; 0 of none.</summary>
+    public static uint FlagsOf(BenchMachine machine, ulong file) => file == 0 ? 0 : machine.Guest.U32(file + (machine.Is64Bit ? 0x50u : 0x2C));
 
     /// <summary>The address of the UNICODE_STRING with its name; 0 none.</summary>
     public ulong Name => File == 0 ? 0 : File + (Machine.Is64Bit ? 0x58u : 0x30);
@@ -175,7 +178,7 @@ internal sealed class DeviceFiles
         Machine.Guest.SetPointer(file + first + (Class == FileClass.CanUseFsContext2 ? (uint)Machine.Layout.Pointer : 0), value);
     }
 
-    private bool IsStream(ulong file) => file != 0 && (Machine.Guest.U32(file + (Machine.Is64Bit ? 0x50u : 0x2C)) & StreamFile) != 0;
+    private bool IsStream(ulong file) => (FxFileObject.FlagsOf(Machine, file) & StreamFile) != 0;
 
     private uint PassOn(FxIrp irp)
     {
@@ -185,8 +188,5 @@ internal sealed class DeviceFiles
     }
 
     private void Call(string name, ulong routine, params ulong[] arguments)
-    {
-        if (_lock is null) _device.Framework.Raise(_device.Client, name, "", routine, arguments);
-        else _lock.Run(() => _device.Framework.Raise(_device.Client, name, "", routine, arguments));
-    }
+        => _device.Framework.Raise(_lock, _device.Client, name, "", routine, arguments);
 }

@@ -250,10 +250,7 @@ internal sealed class FxQueue : FxObject
     }
 
     private void Call(string name, string detail, ulong routine, params ulong[] arguments)
-    {
-        if (_lock is null) Framework.Raise(Client, name, detail, routine, arguments);
-        else _lock.Run(() => Framework.Raise(Client, name, detail, routine, arguments));
-    }
+        => Framework.Raise(_lock, Client, name, detail, routine, arguments);
 
     // ---- power ----
 

@@ -116,6 +116,14 @@ public sealed class KmdfFramework
         if (routine != 0) Invoke(client, name, detail, routine, arguments, out _);
     }
 
+    /// <summary>The same, kept apart from the other callbacks of a device or queue where the driver asked for that.</summary>
+    /// <param name="callbackLock">Null: it may come at the same time as they do.</param>
+    internal void Raise(CallbackLock? callbackLock, FxClient client, string name, string detail, ulong routine, params ulong[] arguments)
+    {
+        if (callbackLock is null) Raise(client, name, detail, routine, arguments);
+        else callbackLock.Run(() => Raise(client, name, detail, routine, arguments));
+    }
+
     /// <summary>Calls a callback and gives its NTSTATUS: success when the driver has none.</summary>
     internal uint Ask(FxClient client, string name, string detail, ulong routine, params ReadOnlySpan<ulong> arguments)
     {
