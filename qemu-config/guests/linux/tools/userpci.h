@@ -131,6 +131,15 @@ static int bind_driver(const struct userpci *d, const char *driver)
     return access(device_path(d, path, "driver"), F_OK) == 0;
 }
 
+// Memory space and bus mastering in the COMMAND register, which the drivers leave to us. The configuration space begins at an offset of a file.
+static void enable_memory(int fd, uint64_t config, const char *what)
+{
+    uint16_t command;
+    if (pread(fd, &command, 2, (off_t)config + 4) != 2) die(what, "");
+    command |= 6;
+    if (pwrite(fd, &command, 2, (off_t)config + 4) != 2) die(what, "");
+}
+
 // ---- vfio-pci (Linux's vfio.rst) ----
 
 // The device's IOMMU group, opened, or -1 where there is no IOMMU or no vfio-pci.
@@ -180,10 +189,7 @@ static int open_vfio(struct userpci *d)
         void *page = mmap(NULL, PageSize, PROT_READ | PROT_WRITE, MAP_SHARED, d->device, (off_t)bar.offset);
         if (page != MAP_FAILED) d->registers = page;
     }
-    uint16_t command;
-    if (pread(d->device, &command, 2, (off_t)config.offset + 4) != 2) die(d->address, "");
-    command |= 6; // memory space, bus mastering
-    if (pwrite(d->device, &command, 2, (off_t)config.offset + 4) != 2) die(d->address, "");
+    enable_memory(d->device, config.offset, d->address);
     map_messages(d);
     return 1;
 }
@@ -225,15 +231,13 @@ static void open_sysfs(struct userpci *d)
 {
     char path[300];
     unsigned long long start;
-    uint16_t command;
     if (d->way == Polled) {
         bind_driver(d, NULL);
         if (write_file(device_path(d, path, "enable"), "1") < 0) die(path, "; run this as root");
     }
     int fd = open(device_path(d, path, "config"), O_RDWR);
-    if (fd < 0 || pread(fd, &command, 2, 4) != 2) die(path, "");
-    command |= 6; // memory space and bus mastering, which uio_pci_generic leaves to us
-    if (pwrite(fd, &command, 2, 4) != 2) die(path, "");
+    if (fd < 0) die(path, "");
+    enable_memory(fd, 0, path);
     close(fd);
 
     FILE *resources = fopen(device_path(d, path, "resource"), "r");
